@@ -1,0 +1,88 @@
+"""What a credential is: typed, encrypted values with names.
+
+    Secret(value="…").save("token")
+    Secret.load("token").get()
+
+Kinds are imported when they are asked for; `catalog()` has them all.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from bondstone.registry import (
+    AccessDenied,
+    BondstoneError,
+    Conflict,
+    InvalidBlock,
+    InvalidName,
+    InvalidSettings,
+    KeyExposed,
+    KeyMissing,
+    MissingExtra,
+    NotFound,
+    NotSaved,
+    Reference,
+    RegistryUnavailable,
+    ServiceUnavailable,
+    UnknownKind,
+    Unreadable,
+    UnsupportedFormat,
+    Version,
+    WrongKey,
+)
+
+from bondstone.blocks.block import Block  # isort: skip
+from bondstone.blocks.catalog import catalog, find
+from bondstone.blocks.handle import Handle, live
+from bondstone.blocks.secret_values import SecretData, SecretStr
+
+if TYPE_CHECKING:
+    from bondstone.blocks.arraylake import ArraylakeToken
+    from bondstone.blocks.aws import AwsCredentials, S3Bucket
+    from bondstone.blocks.git import GitCredentials, GitRepository
+    from bondstone.blocks.icechunk import IcechunkRepo
+    from bondstone.blocks.secret import Secret
+
+__all__ = [
+    "AccessDenied",
+    "ArraylakeToken",
+    "AwsCredentials",
+    "Block",
+    "BondstoneError",
+    "Conflict",
+    "GitCredentials",
+    "GitRepository",
+    "Handle",
+    "IcechunkRepo",
+    "InvalidBlock",
+    "InvalidName",
+    "InvalidSettings",
+    "KeyExposed",
+    "KeyMissing",
+    "MissingExtra",
+    "NotFound",
+    "NotSaved",
+    "Reference",
+    "RegistryUnavailable",
+    "S3Bucket",
+    "Secret",
+    "SecretData",
+    "SecretStr",
+    "ServiceUnavailable",
+    "UnknownKind",
+    "Unreadable",
+    "UnsupportedFormat",
+    "Version",
+    "WrongKey",
+    "catalog",
+    "find",
+    "live",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """A kind's class, by its name: `from bondstone.blocks import S3Bucket` imports the module of that vendor and no other SDK."""
+    for block in catalog().values() if name[:1].isupper() else ():
+        if block.__name__ == name and block.__module__.startswith("bondstone.blocks."):
+            globals()[name] = block
+            return block
+    raise AttributeError(f"module 'bondstone.blocks' has no attribute '{name}'")

@@ -1,0 +1,378 @@
+"""`Block`: a typed, frozen, described value with a name, saved encrypted and loaded by that name."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from functools import partial
+from typing import Any, ClassVar, NamedTuple, NoReturn, Self, cast, get_args
+from warnings import warn
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, PrivateAttr, ValidationError
+from pydantic_core import CoreSchema, core_schema
+
+from bondstone.blocks import document
+from bondstone.blocks.catalog import find, register
+from bondstone.blocks.errors import InvalidClass, invalid, scrubbed
+from bondstone.blocks.secret_values import MASK, SecretStr
+from bondstone.registry import (
+    InvalidBlock,
+    InvalidName,
+    NoRegistry,
+    NotSaved,
+    Reference,
+    Registry,
+    UnsupportedFormat,
+    Version,
+    current_registry,
+)
+from bondstone.registry.names import kebab
+
+
+class _Origin(NamedTuple):
+    """Where an instance was saved to or loaded from."""
+
+    reference: Reference
+    version: int
+    pinned: bool = False  # loaded by its number, so it stays at it
+    changed: bool = False  # a changed copy: it knows what it was made from, and is not that
+
+
+_loading: ContextVar[tuple[str, ...]] = ContextVar("loading", default=())
+
+
+class Block(BaseModel):
+    """A credential or a configuration value with a name.
+
+    Subclass it, with a description for each field; `kind` is the kebab-case form of the class's name unless the class sets it. Raise
+    `schema_version` when stored fields no longer fit, and say in `upgrade` how to read the older ones.
+
+    Raises `InvalidBlock` on construction, which names the fields at fault and never their values.
+    """
+
+    kind: ClassVar[str] = "block"
+    schema_version: ClassVar[int] = 1
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+        validate_default=True,
+        defer_build=True,  # a class costs its validator when it is first used, not at import
+    )
+
+    _origin: _Origin | None = PrivateAttr(None)
+
+    def __init__(self, /, **fields: Any) -> None:
+        try:
+            self.__pydantic_validator__.validate_python(fields, self_instance=self)
+        except ValidationError as error:
+            fault = invalid(type(self), error, self.kind)
+        else:
+            return
+        # Outside the `except`, so that the error holds no trace of the input; and the frame holds none either.
+        del fields
+        raise fault
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # nested blocks are validated without a call of this
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if "kind" not in cls.__dict__:
+            cls.kind = kebab(cls.__name__)
+        if type(cls.schema_version) is not int or cls.schema_version < 1:
+            raise InvalidClass(f"{cls.__name__}.schema_version must be a whole number from 1")
+        for name, field in cls.model_fields.items():
+            if hasattr(Block, name):
+                raise InvalidClass(f"{cls.__name__}: a block has its own '{name}'; call the field something else")
+            if any(_shows(part) for part in _parts(field.annotation)):
+                raise InvalidClass(
+                    f"{cls.__name__}.{name}: pydantic's own secret types show their value in vars, pickles and copies; "
+                    "use bondstone.blocks.SecretStr"
+                )
+        register(cls)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_wrap_validator_function(cls._validate, handler(source))
+
+    @classmethod
+    def _validate(cls, value: Any, handler: core_schema.ValidatorFunctionWrapHandler) -> Any:
+        """Let a reference stand for a block, and keep the input out of pydantic's errors."""
+        if isinstance(value, str):
+            value = _referred(cls, value)
+        try:
+            return handler(value)
+        except ValidationError as error:
+            fault = scrubbed(error, value)
+        raise fault
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """As pydantic's, but raises `InvalidBlock`."""
+        try:
+            return super().model_validate(obj, **options)
+        except ValidationError as error:
+            fault = invalid(cls, error, cls.kind)
+        raise fault
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        """As pydantic's, but raises `InvalidBlock`."""
+        try:
+            return super().model_validate_json(json_data, **options)
+        except ValidationError as error:
+            fault = invalid(cls, error, cls.kind)
+        raise fault
+
+    @classmethod
+    def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> NoReturn:
+        """Not for blocks: without validation a secret would be a plain string, and show."""
+        raise InvalidBlock(f"{cls.__name__}.model_construct would skip validation: call {cls.__name__}(…)")
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, with the fields of `update` changed and validated. A mask in `update` leaves a field as it is.
+
+        A changed copy is unsaved until `save`, which refuses it (`Conflict`) if its version is no longer the current one.
+        """
+        changes = {name: value for name, value in (update or {}).items() if value != MASK}
+        if not changes:
+            return super().model_copy(deep=deep)
+        aliases = {field.alias: name for name, field in type(self).model_fields.items() if field.alias}
+        fields = {name: getattr(self, name) for name in self.model_fields_set}
+        changed = type(self)(**(fields | {aliases.get(name, name): value for name, value in changes.items()}))
+        changed._origin = self._origin and self._origin._replace(changed=True)
+        return changed
+
+    def __eq__(self, other: object) -> bool:
+        """Equal in class and fields, wherever they came from."""
+        return NotImplemented if type(self) is not type(other) else self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self.__dict__.values()))
+
+    @property
+    def reference(self) -> Reference | None:
+        """The name of this block, ``kind/name``; None if it was never saved."""
+        return self._origin.reference if self._origin else None
+
+    @property
+    def version(self) -> int | None:
+        """The version that this instance is, or was made from; None if it was never saved."""
+        return self._origin.version if self._origin else None
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether these very fields are stored under `reference` at `version`."""
+        return self._origin is not None and not self._origin.changed
+
+    def save(self, name: str | None = None, *, overwrite: bool = False) -> Self:
+        """Save this block as the next version of `name`, or of the name it was loaded by. Returns itself.
+
+        Saved blocks inside it are stored as live references, others by value. Raises `Conflict` if the name is taken (without `overwrite`) or if
+        this block was loaded and its version is no longer the current one; `InvalidName`; `InvalidBlock` if it would contain itself.
+        """
+        target = self._target(name)
+        base = self._origin.version if self._origin and self._origin.reference == target and overwrite else None
+        if any(child.reference == target and child.is_saved for child in _children(self)):
+            raise InvalidBlock(f"{target} would contain itself: leave it out of its own fields")
+        content = document.dumps(_stored(self))
+        saved = current_registry(create=True).save(target.kind, target.name, content, overwrite=overwrite, base=base)
+        self._origin = _Origin(target, saved.version)
+        return self
+
+    def _target(self, name: str | None) -> Reference:
+        if name is not None:
+            return Reference(self.kind, name)
+        if self._origin is None:
+            raise InvalidName(f"give the {self.kind} a name: save('…')")
+        return self._origin.reference
+
+    @classmethod
+    def load(cls, name: str, version: int | None = None) -> Self:
+        """The current version of a block, or the one asked for. `Block.load` takes a reference and gives the right subclass.
+
+        Raises `NotFound`, `UnknownKind`, `InvalidBlock` if the stored fields no longer fit, `UnsupportedFormat`, `Unreadable`, `WrongKey`.
+        """
+        reference = cls._reference(name, version)
+        return cast("Self", _load(find(reference.kind) if cls is Block else cls, reference, current_registry()))
+
+    @classmethod
+    def delete(cls, name: str) -> None:
+        """Delete a block: its name is free again, its version numbers are not. Raises `NotFound`."""
+        reference = cls._reference(name, None)
+        current_registry().delete(reference.kind, reference.name)
+
+    @classmethod
+    def history(cls, name: str) -> list[Version]:
+        """Every version, oldest first: `version`, `saved_at`, `deleted`. Raises `NotFound`."""
+        reference = cls._reference(name, None)
+        return current_registry().history(reference.kind, reference.name)
+
+    @classmethod
+    def names(cls, *, limit: int | None = None, offset: int = 0) -> list[str]:
+        """The names of this kind, in order; of `Block`, the references of all kinds."""
+        try:
+            registry = current_registry()
+        except NoRegistry:
+            return []
+        listed = registry.list(None if cls is Block else cls.kind, limit=limit, offset=offset)
+        return [item.reference if cls is Block else item.name for item in listed]
+
+    async def asave(self, name: str | None = None, *, overwrite: bool = False) -> Self:
+        """`save`, without blocking the event loop."""
+        return await _in_thread(partial(self.save, name, overwrite=overwrite))
+
+    @classmethod
+    async def aload(cls, name: str, version: int | None = None) -> Self:
+        """`load`, without blocking the event loop."""
+        return await _in_thread(partial(cls.load, name, version))
+
+    @classmethod
+    async def adelete(cls, name: str) -> None:
+        """`delete`, without blocking the event loop."""
+        await _in_thread(partial(cls.delete, name))
+
+    @classmethod
+    def upgrade(cls, fields: dict[str, Any], since: int) -> dict[str, Any]:
+        """The fields as this class wants them, from those that were stored at schema version `since`. Override it; the default changes nothing."""
+        return fields
+
+    @classmethod
+    def _reference(cls, name: str, version: int | None) -> Reference:
+        if cls is not Block:
+            return Reference(cls.kind, name, version)
+        parsed = Reference.parse(name)
+        if parsed.field is not None:
+            raise InvalidName(f"'{parsed}' names a field: leave '#{parsed.field}' out")
+        return Reference(parsed.kind, parsed.name, version if version is not None else parsed.version)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, self._travels()
+
+    def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
+        return self.__reduce__()
+
+    def _travels(self) -> tuple[type[Self], str, int, bool]:
+        if self._origin is None or self._origin.changed:
+            raise NotSaved(f"this {self.kind} is not saved, and only names travel: save it first")
+        return type(self), self._origin.reference.name, self._origin.version, self._origin.pinned
+
+
+async def _in_thread[T](call: Callable[[], T]) -> T:
+    import asyncio  # 16 ms, which a plain load need not pay
+
+    return await asyncio.to_thread(call)
+
+
+def _unpickled(cls: type[Block], name: str, version: int, pinned: bool) -> Block:
+    """The very version that was sent, loaded where it arrived."""
+    block = _load(cls, Reference(cls.kind, name, version), current_registry())
+    block._origin = _Origin(Reference(cls.kind, name), version, pinned)
+    return block
+
+
+def _load(cls: type[Block], reference: Reference, registry: Registry) -> Block:
+    if reference in _loading.get():
+        raise InvalidBlock(
+            f"{reference} contains itself, through {' and '.join(_loading.get())}: save one of them without the other"
+        )
+    stored = registry.load(reference.kind, reference.name, reference.version)
+    block = _revived(cls, json.loads(stored.content), reference, registry)
+    name = Reference(reference.kind, reference.name) if reference.version else reference
+    block._origin = _Origin(name, stored.version, pinned=reference.version is not None)
+    return block
+
+
+def _revived(cls: type[Block], stored: dict[str, Any], what: str, registry: Registry) -> Block:
+    since = stored["schema_version"]
+    if since > cls.schema_version:
+        raise UnsupportedFormat(
+            f"{what} was saved by schema version {since} of {cls.__name__}; this one reads {cls.schema_version}: "
+            f"install a version of {cls.__module__.partition('.')[0]} that has it"
+        )
+    fields = _children_loaded(stored["fields"], what, registry)
+    if since < cls.schema_version:
+        fields = cls.upgrade(fields, since)
+    gone = sorted(fields.keys() - cls.model_fields.keys())
+    if gone:
+        warn(
+            f"{what}: {cls.__name__} has no field {', '.join(gone)} any more; what was stored is dropped", stacklevel=4
+        )
+        fields = {name: value for name, value in fields.items() if name not in gone}
+    try:
+        return cls.__pydantic_validator__.validate_python(fields)  # type: ignore[no-any-return]
+    except ValidationError as error:
+        fault = invalid(cls, error, f"{what} (saved by schema version {since})")
+    del fields
+    raise InvalidBlock(f"{fault}; give new fields a default, or raise schema_version and write upgrade()")
+
+
+def _children_loaded(fields: dict[str, Any], what: str, registry: Registry) -> dict[str, Any]:
+    def child(stored: dict[str, Any]) -> Block:
+        if "$kind" in stored:
+            return _revived(find(stored["$kind"]), stored, f"the {stored['$kind']} in {what}", registry)
+        reference = Reference.parse(stored["$ref"])
+        return _load(find(reference.kind), reference, registry)
+
+    outer = _loading.set((*_loading.get(), what))
+    try:
+        return {name: document.live(value, child) for name, value in fields.items()}
+    finally:
+        _loading.reset(outer)
+
+
+def _stored(block: Block) -> dict[str, Any]:
+    fields = {name: document.plain(value, _stored_child) for name, value in block}
+    return {"fields": fields, "schema_version": block.schema_version}
+
+
+def _stored_child(model: BaseModel) -> dict[str, Any] | None:
+    if not isinstance(model, Block):
+        return None
+    if model._origin is None or model._origin.changed:
+        return {"$kind": model.kind, **_stored(model)}
+    reference = model._origin.reference
+    return {"$ref": f"{reference}@{model._origin.version}" if model._origin.pinned else str(reference)}
+
+
+def _children(value: Any) -> Iterator[Block]:
+    """Every block inside `value`, at any depth, not itself."""
+    items: Any = ()
+    if isinstance(value, BaseModel):
+        items = [item for _, item in value]
+    elif isinstance(value, Mapping):
+        items = value.values()
+    elif isinstance(value, list | tuple | set | frozenset):
+        items = value
+    for item in items:
+        if isinstance(item, Block):
+            yield item
+        yield from _children(item)
+
+
+def _referred(cls: type[Block], text: str) -> Block:
+    """The block that a reference in another block's field names."""
+    reference = Reference.parse(text)
+    if reference.field is not None or (cls is not Block and not issubclass(find(reference.kind), cls)):
+        raise InvalidName(f"expected a reference such as '{cls.kind}/name'")
+    return _load(find(reference.kind), reference, current_registry())
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    for part in get_args(annotation):
+        yield from _parts(part)
+
+
+def _shows(part: Any) -> bool:
+    if not isinstance(part, type):
+        return False
+    if issubclass(part, pydantic.SecretStr | pydantic.SecretBytes | pydantic.Secret):
+        return not issubclass(part, SecretStr)
+    if not issubclass(part, BaseModel) or issubclass(part, Block):
+        return False
+    return any(_shows(p) for field in part.model_fields.values() for p in _parts(field.annotation))

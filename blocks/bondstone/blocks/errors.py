@@ -1,0 +1,76 @@
+"""From pydantic's errors, which hold the input, to ours, which name the field and the fault."""
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from bondstone.registry import InvalidBlock
+from bondstone.registry.names import shown
+
+_MASK = "**********"
+
+
+class InvalidClass(InvalidBlock, TypeError):
+    """A block class that could not keep what blocks promise."""
+
+    code = "invalid_class"
+
+
+def scrubbed(error: ValidationError, value: object) -> ValidationError:
+    """The same error without the input, for those who validate blocks by pydantic's own ways (adapters, web frameworks)."""
+    values = [text for text in _strings(value) if len(text) >= 4]
+    lines = [_scrub(line["type"], line["msg"], line["loc"], values) for line in error.errors(include_input=False)]
+    return ValidationError.from_exception_data(error.title, lines, hide_input=True)
+
+
+def _scrub(type_: str, message: str, loc: tuple[int | str, ...], values: list[str]) -> InitErrorDetails:
+    if any(value in message for value in values):
+        message = f"not accepted ({type_}; the text is not shown, it holds a value)"
+    text = message.removeprefix("Value error, ")
+    return InitErrorDetails(type=PydanticCustomError(_literal(type_), _literal(text)), loc=loc, input=_MASK)
+
+
+def _literal(text: str) -> Any:
+    # The stub of PydanticCustomError asks for literals, since it formats them with a context; here there is none.
+    return text
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, bytes):
+        yield value.decode("utf-8", "replace")
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for item in value:
+            yield from _strings(item)
+
+
+def invalid(model: type[BaseModel], error: ValidationError, subject: str) -> InvalidBlock:
+    """One line for all that is wrong, `subject` first."""
+    faults = []
+    for line in error.errors(include_input=False, include_url=False):
+        where = ".".join(str(part) for part in line["loc"] if isinstance(part, int) or part.isidentifier())
+        if line["type"] == "extra_forbidden":
+            name = str(line["loc"][-1])
+            faults.append(f"unknown field {shown(name)}{_nearest(model, name)}")
+        elif line["type"] == "missing":
+            faults.append(f"field '{where}' is missing{_example(model, where)}")
+        else:
+            faults.append(f"field '{where}': {line['msg']}" if where else line["msg"])
+    return InvalidBlock(f"{subject}: {'; '.join(faults)}")
+
+
+def _nearest(model: type[BaseModel], field: str) -> str:
+    near = get_close_matches(field, model.model_fields, 1)
+    return f", did you mean '{near[0]}'?" if near else f" (it has {', '.join(model.model_fields)})"
+
+
+def _example(model: type[BaseModel], field: str) -> str:
+    description = model.model_fields[field].description if field in model.model_fields else None
+    return f" ({description.rstrip('.')})" if description else ""

@@ -1,0 +1,73 @@
+"""A live view of a block: what is current, not what was current when the flow began."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from bondstone.blocks.block import Block, _load
+from bondstone.blocks.catalog import find
+from bondstone.registry import InvalidSettings, Reference, Registry, RegistryUnavailable, current_registry, registry_at
+
+DEFAULT_TTL = 60.0
+
+
+class Handle[B: Block]:
+    """The current version of a block, at most `ttl` seconds stale.
+
+    An embedded registry tells at once whether anything changed, so there it is never stale. While the registry does not answer, the last
+    value is served up to the registry's `max_ttl`, then `RegistryUnavailable` is raised. It pickles to the registry's URL (without a password)
+    and id and the block's name; the key comes from the process that unpickles it.
+    """
+
+    def __init__(
+        self,
+        block: type[B],
+        name: str,
+        registry: Registry,
+        *,
+        ttl: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._block, self._registry, self._clock = block, registry, clock
+        self.reference = Reference(block.kind, name)
+        self.max_ttl = registry.max_ttl
+        self.ttl = min(DEFAULT_TTL, self.max_ttl) if ttl is None else ttl
+        if not 0 <= self.ttl <= self.max_ttl:
+            raise InvalidSettings(
+                f"ttl is {ttl} s and this registry allows 0 to {self.max_ttl}: see 'bondstone init --max-ttl'"
+            )
+        self._last: tuple[float, B] | None = None
+
+    def __repr__(self) -> str:
+        return f"live({self._block.__name__}, {self.reference.name!r}, ttl={self.ttl:g})"
+
+    def get(self) -> B:
+        """The block as it is now. Raises what `Block.load` raises."""
+        asked = self._clock()
+        try:
+            block = _load(self._block, self.reference, self._registry)
+        except RegistryUnavailable:
+            if self._last is None or asked - self._last[0] > self.max_ttl:
+                raise
+            return self._last[1]
+        self._last = (asked, block)  # type: ignore[assignment]
+        return block  # type: ignore[return-value]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _arrived, (self._block.kind, self.reference.name, self._registry.url, self._registry.id, self.ttl)
+
+
+def live[B: Block](block: type[B], name: str, *, ttl: float | None = None) -> Handle[B]:
+    """A handle on the current version of `name`. `ttl` is in seconds, 60 or the registry's `max_ttl` if that is less; a larger one is refused."""
+    return Handle(block, name, current_registry(), ttl=ttl)
+
+
+def _arrived(kind: str, name: str, url: str, registry_id: str, ttl: float) -> Handle[Block]:
+    """One handle per process: a hundred tasks that carry it ask once."""
+    key = (kind, name, url, registry_id, ttl)
+    if key not in _handles:
+        _handles[key] = Handle(find(kind), name, registry_at(url, registry_id), ttl=ttl)
+    return _handles[key]
+
+
+_handles: dict[tuple[str, str, str, str, float], Handle[Block]] = {}

@@ -1,0 +1,38 @@
+"""Icechunk repositories: versioned Zarr."""
+
+from typing import Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from bondstone.blocks.aws import AwsCredentials, S3Bucket
+from bondstone.blocks.block import Block
+
+
+class IcechunkRepo(Block):
+    """An Icechunk repository in a bucket or in a local folder. Source: Icechunk documentation, "Storage"."""
+
+    bucket: S3Bucket | None = Field(None, description="Bucket that holds it.", examples=["s3-bucket/reports"])
+    path: str | None = Field(
+        None, description="Local folder that holds it, instead of a bucket.", examples=["/data/ocean.icechunk"]
+    )
+    prefix: str = Field("", description="Prefix in the bucket, below the bucket block's own.", examples=["ocean"])
+    branch: str = Field("main", description="Branch that tasks read and commit to.", examples=["main"], min_length=1)
+    virtual_chunk_credentials: dict[str, AwsCredentials] = Field(
+        default_factory=dict,
+        description="Credentials of virtual chunks, by the URL prefix of their container.",
+        examples=[{"s3://archive/": "aws-credentials/archive"}],
+    )
+
+    @field_validator("prefix")
+    @classmethod
+    def _without_slashes(cls, value: str) -> str:
+        return value.strip("/")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.bucket is None) == (self.path is None):
+            raise PydanticCustomError("one_place", "give either a bucket or a path")
+        if self.path is not None and self.prefix:
+            raise PydanticCustomError("one_place", "prefix goes with a bucket; put it into the path")
+        return self

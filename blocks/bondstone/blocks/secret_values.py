@@ -1,0 +1,134 @@
+"""Values that do not show themselves: not in repr, str, dumps, `vars`, pickles or copies; only when asked by `get_secret_value`."""
+
+import hmac
+import json
+import math
+from collections.abc import Callable
+from typing import Any, NoReturn, Self
+
+import pydantic
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from bondstone.registry import NotSaved
+
+MASK = "**********"
+
+
+class _Resists:
+    """What a secret value does not do. The value lies in a closure, so that nothing that walks attributes meets it."""
+
+    __slots__ = ("_reveal",)
+    _reveal: Callable[[], Any]
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise NotSaved("a secret value is not pickled: save its block, and send the name of the block")
+
+
+class SecretStr(_Resists, pydantic.SecretStr):
+    """A string that is a secret. Pydantic's own shows its value in `vars`, pickles and copies; this one does not."""
+
+    __slots__ = ()
+
+    def __init__(self, secret_value: str) -> None:
+        self._reveal = lambda: secret_value
+
+    @property
+    def _secret_value(self) -> str:  # type: ignore[override]  # where pydantic's methods look for it
+        return str(self._reveal())
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SecretStr):
+            return NotImplemented
+        mine, its = self._secret_value, other._secret_value
+        return hmac.compare_digest(mine.encode("utf-8", "surrogatepass"), its.encode("utf-8", "surrogatepass"))
+
+    __hash__ = pydantic.SecretStr.__hash__
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(
+            _no_mask, super().__get_pydantic_core_schema__(source, handler)
+        )
+
+
+def _no_mask(secret: SecretStr) -> SecretStr:
+    if secret.get_secret_value() == MASK:
+        raise mask_refused()
+    return secret
+
+
+def mask_refused() -> PydanticCustomError:
+    """A mask that is stored would destroy the secret it stands for."""
+    return PydanticCustomError("mask", "this is a mask, not a value: give the value itself")
+
+
+class SecretData(_Resists):
+    """Any JSON value but a string, or bytes, that is a secret. `get_secret_value` gives a new copy each time."""
+
+    __slots__ = ()
+
+    def __init__(self, secret_value: object) -> None:
+        _check(secret_value)
+        if isinstance(secret_value, bytes):
+            self._reveal = lambda: secret_value
+        else:
+            text = json.dumps(secret_value)
+            self._reveal = lambda: json.loads(text)
+
+    def get_secret_value(self) -> Any:
+        return self._reveal()
+
+    def __repr__(self) -> str:
+        return f"SecretData('{MASK}')"
+
+    def __str__(self) -> str:
+        return MASK
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SecretData):
+            return NotImplemented
+        return hmac.compare_digest(repr(self._reveal()).encode(), repr(other._reveal()).encode())
+
+    def __hash__(self) -> int:
+        return hash(repr(self._reveal()))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls._validate,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda value, info: MASK if info.mode == "json" else value, info_arg=True
+            ),
+            json_schema_input_schema=core_schema.any_schema(metadata={"pydantic_js_extra": {"writeOnly": True}}),
+        )
+
+    @classmethod
+    def _validate(cls, value: object) -> "SecretData":
+        return value if isinstance(value, SecretData) else cls(value)
+
+
+def _check(value: object) -> None:
+    """Refuse what JSON would give back as something else: the promise is the same value and the same type."""
+    if type(value) is dict:
+        if any(type(key) is not str for key in value):
+            raise PydanticCustomError("json_type", "the keys of a mapping must be strings")
+        value = list(value.values())
+    if type(value) is list:
+        for item in value:
+            if type(item) is bytes:
+                raise PydanticCustomError("json_type", "bytes can stand alone, not inside a list or mapping")
+            _check(item)
+    elif type(value) is float and not math.isfinite(value):
+        raise PydanticCustomError("json_type", "JSON has no infinity and no NaN")
+    elif value is not None and type(value) not in (str, bytes, bool, int, float):
+        name = type(value).__name__
+        raise PydanticCustomError(
+            "json_type", f"a {name} does not come back as a {name}: give JSON values, str or bytes"
+        )
