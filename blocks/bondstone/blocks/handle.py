@@ -41,6 +41,11 @@ class Handle[B: Block]:
     def __repr__(self) -> str:
         return f"live({self._block.__name__}, {self.reference.name!r}, ttl={self.ttl:g})"
 
+    @property
+    def source(self) -> tuple[str, str]:
+        """The registry's id and the reference: what this handle looks at."""
+        return self._registry.id, self.reference
+
     def get(self) -> B:
         """The block as it is now. Raises what `Block.load` raises."""
         asked = self._clock()

@@ -1,0 +1,6 @@
+"""Icechunk: repositories with live credentials, and commits that happen once."""
+
+from bondstone.integrations.icechunk.commit import IcechunkCommit
+from bondstone.integrations.icechunk.repository import connect
+
+__all__ = ["IcechunkCommit", "connect"]

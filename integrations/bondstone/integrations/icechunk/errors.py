@@ -1,0 +1,50 @@
+"""What icechunk's errors mean."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bondstone.blocks import AccessDenied, BondstoneError, IcechunkRepo, InvalidBlock, NotFound, ServiceUnavailable
+from bondstone.integrations.extras import need
+
+_REFUSALS = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "ExpiredToken", "InvalidToken", "Forbidden")
+
+
+def refused(error: Exception) -> str | None:
+    """The server's word for refusing the credential; icechunk has it only in its text."""
+    return next((word for word in _REFUSALS if re.search(rf"\b{word}\b", str(error))), None)
+
+
+@contextmanager
+def translated(block: IcechunkRepo) -> Iterator[None]:
+    """Storage errors of icechunk as ours: one line that names the block and what to do."""
+    vendor = need("icechunk", "icechunk")
+    try:
+        yield
+    except vendor.StorageError as error:
+        found = _translated(block, error)
+    except vendor.InvalidInputError as error:
+        if "empty prefix" not in str(error):
+            raise
+        found = InvalidBlock(f"icechunk makes no repository at the root of a bucket: give {block.reference} a prefix")
+    else:
+        return
+    raise found from None
+
+
+def _translated(block: IcechunkRepo, error: Exception) -> BondstoneError:
+    where = f"the storage of {block.reference}"
+    if code := refused(error):
+        signer = block.bucket.credentials.reference if block.bucket and block.bucket.credentials else None
+        return AccessDenied(
+            f"{where} refused the request ({code}): save a new version of {signer or 'its credentials'}"
+        )
+    if "NoSuchBucket" in str(error):
+        return NotFound(f"the bucket of {block.reference} does not exist: create it, or correct the block")
+    return ServiceUnavailable(f"{where} failed ({_reason(error)}): try again, or correct its endpoint or path")
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    reasons = ("dispatch failure", "timeout", "Permission denied", "No space left", "Read-only file system")
+    return next((reason for reason in reasons if reason.lower() in text.lower()), type(error).__name__)

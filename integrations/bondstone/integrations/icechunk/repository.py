@@ -1,0 +1,102 @@
+"""The vendor's own repository for an `IcechunkRepo` block."""
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bondstone.blocks import Handle, IcechunkRepo, S3Bucket, live
+from bondstone.integrations.aws import LiveKeys
+from bondstone.integrations.extras import need
+from bondstone.integrations.icechunk.errors import translated
+from bondstone.integrations.s3.place import Place
+
+if TYPE_CHECKING:
+    import icechunk
+
+LOCK_SECONDS = 300.0
+
+
+class IcechunkKeys(LiveKeys):
+    """`LiveKeys` in icechunk's words. Icechunk pickles it when it is given and unpickles it for every question."""
+
+    def __call__(self) -> Any:
+        keys = self.keys()
+        answer = need("icechunk", "icechunk").S3StaticCredentials
+        return answer(keys.access_key_id, keys.secret_access_key, keys.session_token, self.expiry(keys))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return IcechunkKeys, (self.handle, self.path)
+
+
+def connect(name: str, *, ttl: float | None = None) -> "icechunk.Repository":
+    """The repository of an `IcechunkRepo` block, made if there is none yet.
+
+    Its credentials are asked for again after at most `ttl` seconds; it, its sessions and forks pickle to the name of the block. Raises
+    `AccessDenied`, `NotFound` (no such bucket), `ServiceUnavailable`.
+    """
+    return opened(live(IcechunkRepo, name, ttl=ttl))
+
+
+def opened(handle: Handle[IcechunkRepo]) -> "icechunk.Repository":
+    """The repository that `handle` shows now."""
+    block = handle.get()
+    vendor = need("icechunk", "icechunk")
+    with translated(block):
+        return vendor.Repository.open_or_create(  # type: ignore[no-any-return]
+            _storage(vendor, handle, block),
+            config=vendor.RepositoryConfig(storage=_patience(vendor)),
+            authorize_virtual_chunk_access=_virtual(vendor, handle, block),
+        )
+
+
+def _patience(vendor: Any) -> Any:
+    """Icechunk's ten tries take 33 s to say that nobody listens; four say it in one."""
+    retries = vendor.StorageRetriesSettings(max_tries=4)
+    return vendor.StorageSettings(retries=retries, timeouts=vendor.StorageTimeoutSettings(connect_timeout_ms=5000))
+
+
+def _storage(vendor: Any, handle: Handle[IcechunkRepo], block: IcechunkRepo) -> Any:
+    if block.bucket is None:
+        return vendor.local_filesystem_storage(str(folder(block)))
+    place = Place.of(block.bucket)
+    signing = (
+        {"anonymous": True} if place.anonymous else {"get_credentials": IcechunkKeys(handle, ("bucket", "credentials"))}
+    )
+    return vendor.s3_storage(
+        bucket=place.bucket,
+        prefix="/".join(filter(None, (place.prefix, block.prefix))) or None,
+        region=place.region,
+        endpoint_url=place.endpoint,
+        allow_http=(place.endpoint or "").startswith("http://"),
+        force_path_style=place.path_style,
+        **signing,
+    )
+
+
+def _virtual(vendor: Any, handle: Handle[IcechunkRepo], block: IcechunkRepo) -> dict[str, Any] | None:
+    containers = {
+        prefix: vendor.s3_refreshable_credentials(IcechunkKeys(handle, ("virtual_chunk_credentials", prefix)))
+        for prefix in block.virtual_chunk_credentials
+    }
+    return vendor.containers_credentials(containers) if containers else None
+
+
+def folder(block: IcechunkRepo) -> Path:
+    """The folder of a local repository."""
+    return Path(block.path or "").expanduser().absolute()
+
+
+def uri(block: IcechunkRepo) -> str:
+    """Where the repository is, for receipts."""
+    if isinstance(block.bucket, S3Bucket):
+        return Place.of(block.bucket).uri(block.prefix).rstrip("/")
+    return folder(block).as_uri()
+
+
+def commit_lock(block: IcechunkRepo) -> AbstractContextManager[Any]:
+    """What a commit must hold. Icechunk's local storage cannot compare and swap: without a lock, processes lose each other's commits."""
+    if block.bucket is not None:
+        return nullcontext()
+    place = folder(block)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return need("filelock", "icechunk").FileLock(f"{place}.lock", timeout=LOCK_SECONDS)  # type: ignore[no-any-return]

@@ -1,0 +1,32 @@
+"""What a task did, fit for a log: names, places and sizes, never a value."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What every task returns. `block` and `version` say which credential block was used, in which version."""
+
+    uri: str
+    block: str
+    version: int
+
+
+@dataclass(frozen=True)
+class ObjectReceipt(Receipt):
+    """One object written or read. `size` is in bytes; `etag` is the server's."""
+
+    etag: str | None
+    size: int
+
+
+@dataclass(frozen=True)
+class CommitReceipt(Receipt):
+    """One commit. `already` says that the same key had been committed before, by `snapshot`, and nothing was written now."""
+
+    snapshot: str
+    parent: str | None
+    branch: str
+    group: str | None
+    key: str | None
+    already: bool

@@ -1,0 +1,49 @@
+"""An aiobotocore session whose credentials are read from a block at every signing; unlike the original it pickles, to a name."""
+
+from typing import Any
+
+from bondstone.integrations.aws import LiveKeys
+from bondstone.integrations.extras import need
+
+_credentials: Any = need("aiobotocore.credentials", "aws").AioCredentials
+_session: Any = need("aiobotocore.session", "aws").AioSession
+_frozen: Any = need("botocore.credentials", "aws").ReadOnlyCredentials
+
+
+class LiveAioCredentials(_credentials):  # type: ignore[misc]
+    """Aiobotocore's credentials, read from a block at every signing."""
+
+    def __init__(self, live_keys: LiveKeys) -> None:
+        self._live_keys, self.method, self.account_id = live_keys, "bondstone", None
+
+    async def get_frozen_credentials(self) -> Any:
+        keys = self._live_keys.keys()
+        return _frozen(keys.access_key_id, keys.secret_access_key, keys.session_token)
+
+    access_key = property(lambda self: self._live_keys.keys().access_key_id)
+    secret_key = property(lambda self: self._live_keys.keys().secret_access_key)
+    token = property(lambda self: self._live_keys.keys().session_token)
+
+
+class LiveSession(_session):  # type: ignore[misc]
+    """A session for s3fs. Equal when it is for the same block, so that fsspec's cache of file systems works."""
+
+    def __init__(self, live_keys: LiveKeys) -> None:
+        super().__init__()
+        self._live_keys = live_keys
+        self._credentials = LiveAioCredentials(live_keys)
+
+    def __repr__(self) -> str:
+        return f"LiveSession({self._live_keys.handle!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LiveSession) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LiveSession, (self._live_keys,)
+
+    def __dask_tokenize__(self) -> str:
+        return repr(self)
