@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, ClassVar, NamedTuple, NoReturn, Self, cast, get_args
+from traceback import walk_tb
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self, cast, get_args
 from warnings import warn
 
 import pydantic
@@ -13,9 +14,10 @@ from pydantic_core import CoreSchema, core_schema
 
 from bondstone.blocks import document
 from bondstone.blocks.catalog import find, register
-from bondstone.blocks.errors import InvalidClass, invalid, scrubbed
+from bondstone.blocks.errors import InvalidClass, bare, guarded, invalid, scrubbed
 from bondstone.blocks.secret_values import MASK, SecretStr
 from bondstone.registry import (
+    BondstoneError,
     InvalidBlock,
     InvalidName,
     NoRegistry,
@@ -68,13 +70,14 @@ class Block(BaseModel):
     def __init__(self, /, **fields: Any) -> None:
         try:
             self.__pydantic_validator__.validate_python(fields, self_instance=self)
-        except ValidationError as error:
-            fault = invalid(type(self), error, self.kind)
-        else:
             return
-        # Outside the `except`, so that the error holds no trace of the input; and the frame holds none either.
-        del fields
-        raise fault
+        except ValidationError as error:
+            fault: BondstoneError = invalid(type(self), error, self.kind)
+        except BondstoneError as error:  # of a block that a reference names
+            fault = bare(error)
+        finally:
+            del fields  # a frame with values in it must not be in the traceback, whatever is raised
+        raise fault  # outside the `except`, so that it holds no trace of the input
 
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # nested blocks are validated without a call of this
 
@@ -108,31 +111,35 @@ class Block(BaseModel):
             return handler(value)
         except ValidationError as error:
             fault = scrubbed(error, value)
+        finally:
+            del value
         raise fault
 
     @classmethod
+    @guarded
     def model_validate(cls, obj: Any, **options: Any) -> Self:
         """As pydantic's, but raises `InvalidBlock`."""
-        try:
-            return super().model_validate(obj, **options)
-        except ValidationError as error:
-            fault = invalid(cls, error, cls.kind)
-        raise fault
+        return super().model_validate(obj, **options)
 
     @classmethod
+    @guarded
     def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
         """As pydantic's, but raises `InvalidBlock`."""
-        try:
-            return super().model_validate_json(json_data, **options)
-        except ValidationError as error:
-            fault = invalid(cls, error, cls.kind)
-        raise fault
+        return super().model_validate_json(json_data, **options)
 
     @classmethod
+    @guarded
+    def model_validate_strings(cls, obj: Any, **options: Any) -> Self:
+        """As pydantic's, but raises `InvalidBlock`."""
+        return super().model_validate_strings(obj, **options)
+
+    @classmethod
+    @guarded
     def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> NoReturn:
         """Not for blocks: without validation a secret would be a plain string, and show."""
         raise InvalidBlock(f"{cls.__name__}.model_construct would skip validation: call {cls.__name__}(…)")
 
+    @guarded
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy, with the fields of `update` changed and validated. A mask in `update` leaves a field as it is.
 
@@ -146,6 +153,16 @@ class Block(BaseModel):
         changed = type(self)(**(fields | {aliases.get(name, name): value for name, value in changes.items()}))
         changed._origin = self._origin and self._origin._replace(changed=True)
         return changed
+
+    if not TYPE_CHECKING:  # for checkers the fields are read-only as it is
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            """Only private attributes can be set. Pydantic's own error would show `value`."""
+            if name.startswith("_"):
+                super().__setattr__(name, value)
+                return
+            del value
+            raise InvalidBlock(f"a {self.kind} does not change: make a changed copy with model_copy(update=…)")
 
     def __eq__(self, other: object) -> bool:
         """Equal in class and fields, wherever they came from."""
@@ -169,6 +186,7 @@ class Block(BaseModel):
         """Whether these very fields are stored under `reference` at `version`."""
         return self._origin is not None and not self._origin.changed
 
+    @guarded
     def save(self, name: str | None = None, *, overwrite: bool = False) -> Self:
         """Save this block as the next version of `name`, or of the name it was loaded by. Returns itself.
 
@@ -192,6 +210,7 @@ class Block(BaseModel):
         return self._origin.reference
 
     @classmethod
+    @guarded
     def load(cls, name: str, version: int | None = None) -> Self:
         """The current version of a block, or the one asked for. `Block.load` takes a reference and gives the right subclass.
 
@@ -201,12 +220,14 @@ class Block(BaseModel):
         return cast("Self", _load(find(reference.kind) if cls is Block else cls, reference, current_registry()))
 
     @classmethod
+    @guarded
     def delete(cls, name: str) -> None:
         """Delete a block: its name is free again, its version numbers are not. Raises `NotFound`."""
         reference = cls._reference(name, None)
         current_registry().delete(reference.kind, reference.name)
 
     @classmethod
+    @guarded
     def history(cls, name: str) -> list[Version]:
         """Every version, oldest first: `version`, `saved_at`, `deleted`. Raises `NotFound`."""
         reference = cls._reference(name, None)
@@ -280,11 +301,26 @@ def _load(cls: type[Block], reference: Reference, registry: Registry) -> Block:
         raise InvalidBlock(
             f"{reference} contains itself, through {' and '.join(_loading.get())}: save one of them without the other"
         )
-    stored = registry.load(reference.kind, reference.name, reference.version)
-    block = _revived(cls, json.loads(stored.content), reference, registry)
-    name = Reference(reference.kind, reference.name) if reference.version else reference
-    block._origin = _Origin(name, stored.version, pinned=reference.version is not None)
-    return block
+    try:
+        stored = registry.load(reference.kind, reference.name, reference.version)
+        block = _revived(cls, _parsed(stored.content, reference), reference, registry)
+    except BondstoneError as error:
+        fault = bare(error)
+    else:
+        name = Reference(reference.kind, reference.name) if reference.version else reference
+        block._origin = _Origin(name, stored.version, pinned=reference.version is not None)
+        return block
+    raise fault
+
+
+def _parsed(content: bytes, what: str) -> dict[str, Any]:
+    try:
+        stored = json.loads(content)
+        if type(stored["schema_version"]) is int and type(stored["fields"]) is dict:
+            return stored  # type: ignore[no-any-return]
+    except (ValueError, TypeError, KeyError):
+        pass
+    raise InvalidBlock(f"{what} does not hold a block: something else than bondstone.blocks saved it")
 
 
 def _revived(cls: type[Block], stored: dict[str, Any], what: str, registry: Registry) -> Block:
@@ -296,7 +332,7 @@ def _revived(cls: type[Block], stored: dict[str, Any], what: str, registry: Regi
         )
     fields = _children_loaded(stored["fields"], what, registry)
     if since < cls.schema_version:
-        fields = cls.upgrade(fields, since)
+        fields = _upgraded(cls, fields, since, what)
     gone = sorted(fields.keys() - cls.model_fields.keys())
     if gone:
         warn(
@@ -309,6 +345,16 @@ def _revived(cls: type[Block], stored: dict[str, Any], what: str, registry: Regi
         fault = invalid(cls, error, f"{what} (saved by schema version {since})")
     del fields
     raise InvalidBlock(f"{fault}; give new fields a default, or raise schema_version and write upgrade()")
+
+
+def _upgraded(cls: type[Block], fields: dict[str, Any], since: int, what: str) -> dict[str, Any]:
+    """What `upgrade` makes of the fields; its own error is told by type and line, since its frames hold values."""
+    try:
+        return cls.upgrade(fields, since)
+    except Exception as error:  # noqa: BLE001 -- it may be any: the code is the class's author's
+        lines = [line for _, line in walk_tb(error.__traceback__)]
+        fault = f"{what}: {cls.__name__}.upgrade() failed on schema version {since} with {type(error).__name__} in line {lines[-1]}"
+    raise InvalidBlock(fault)
 
 
 def _children_loaded(fields: dict[str, Any], what: str, registry: Registry) -> dict[str, Any]:

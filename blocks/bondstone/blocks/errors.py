@@ -1,13 +1,15 @@
 """From pydantic's errors, which hold the input, to ours, which name the field and the fault."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
+from functools import wraps
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from bondstone.registry import InvalidBlock
+from bondstone.blocks.secret_values import SecretData, SecretStr
+from bondstone.registry import BondstoneError, InvalidBlock
 from bondstone.registry.names import shown
 
 _MASK = "**********"
@@ -17,6 +19,31 @@ class InvalidClass(InvalidBlock, TypeError):
     """A block class that could not keep what blocks promise."""
 
     code = "invalid_class"
+
+
+def bare[E: BondstoneError](error: E) -> E:
+    """`error` without the frames that it passed through, since their locals held values, and without what it came from."""
+    error.__cause__ = error.__context__ = error.__traceback__ = None
+    return error
+
+
+def guarded[**P, R](method: Callable[P, R]) -> Callable[P, R]:
+    """A method of a block, or of a block class, whose errors hold no value: neither in their text nor in the locals of a frame."""
+
+    @wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        fault: BondstoneError
+        try:
+            return method(*args, **kwargs)
+        except ValidationError as error:
+            cls: Any = args[0] if isinstance(args[0], type) else type(args[0])
+            fault = invalid(cls, error, cls.kind)
+        except BondstoneError as error:
+            fault = bare(error)
+        del args, kwargs
+        raise fault
+
+    return call
 
 
 def scrubbed(error: ValidationError, value: object) -> ValidationError:
@@ -43,6 +70,12 @@ def _strings(value: object) -> Iterator[str]:
         yield value
     elif isinstance(value, bytes):
         yield value.decode("utf-8", "replace")
+    elif isinstance(value, int | float):
+        yield str(value)
+    elif isinstance(value, SecretStr | SecretData):
+        yield from _strings(value.get_secret_value())
+    elif isinstance(value, BaseModel):
+        yield from _strings(value.__dict__)
     elif isinstance(value, Mapping):
         for item in value.values():
             yield from _strings(item)

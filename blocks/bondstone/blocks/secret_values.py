@@ -3,14 +3,14 @@
 import hmac
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn, Self
 
 import pydantic
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from bondstone.registry import NotSaved
+from bondstone.registry import InvalidBlock, NotSaved
 
 MASK = "**********"
 
@@ -75,7 +75,10 @@ class SecretData(_Resists):
     __slots__ = ()
 
     def __init__(self, secret_value: object) -> None:
-        _check(secret_value)
+        fault = _unfit(secret_value)
+        if fault:
+            del secret_value  # a frame with a value in it must not be in the traceback
+            raise InvalidBlock(fault)
         if isinstance(secret_value, bytes):
             self._reveal = lambda: secret_value
         else:
@@ -94,10 +97,14 @@ class SecretData(_Resists):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SecretData):
             return NotImplemented
-        return hmac.compare_digest(repr(self._reveal()).encode(), repr(other._reveal()).encode())
+        return hmac.compare_digest(self._canonical(), other._canonical())
 
     def __hash__(self) -> int:
-        return hash(repr(self._reveal()))
+        return hash(self._canonical())
+
+    def _canonical(self) -> bytes:
+        value = self._reveal()
+        return b"b" + value if isinstance(value, bytes) else b"j" + json.dumps(value, sort_keys=True).encode()
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -114,21 +121,29 @@ class SecretData(_Resists):
         return value if isinstance(value, SecretData) else cls(value)
 
 
-def _check(value: object) -> None:
-    """Refuse what JSON would give back as something else: the promise is the same value and the same type."""
-    if type(value) is dict:
-        if any(type(key) is not str for key in value):
-            raise PydanticCustomError("json_type", "the keys of a mapping must be strings")
-        value = list(value.values())
-    if type(value) is list:
-        for item in value:
-            if type(item) is bytes:
-                raise PydanticCustomError("json_type", "bytes can stand alone, not inside a list or mapping")
-            _check(item)
-    elif type(value) is float and not math.isfinite(value):
-        raise PydanticCustomError("json_type", "JSON has no infinity and no NaN")
-    elif value is not None and type(value) not in (str, bytes, bool, int, float):
-        name = type(value).__name__
-        raise PydanticCustomError(
-            "json_type", f"a {name} does not come back as a {name}: give JSON values, str or bytes"
-        )
+_DEEPEST = 100
+
+
+def _unfit(value: object) -> str | None:
+    """Why `value` is refused, if JSON would give it back as something else: the promise is the same value and the same type."""
+    pending = [(value, 0)]
+    while pending:
+        item, depth = pending.pop()
+        if depth > _DEEPEST:
+            return f"is nested more than {_DEEPEST} deep"
+        inner: Iterable[object] = ()
+        if type(item) is dict:
+            if any(type(key) is not str for key in item):
+                return "the keys of a mapping must be strings"
+            inner = item.values()
+        elif type(item) is list:
+            inner = item
+        elif type(item) is bytes and depth:
+            return "bytes can stand alone, not inside a list or mapping"
+        elif type(item) is float and not math.isfinite(item):
+            return "JSON has no infinity and no NaN"
+        elif item is not None and type(item) not in (str, bytes, bool, int, float):
+            name = type(item).__name__
+            return f"a {name} does not come back as a {name}: give JSON values, str or bytes"
+        pending += [(one, depth + 1) for one in inner]
+    return None

@@ -63,7 +63,7 @@ def _keys(credentials: AwsCredentials | None) -> Keys:
     if credentials and credentials.secret_access_key and not credentials.role_arn:
         token = credentials.session_token
         secret = credentials.secret_access_key.get_secret_value()
-        return Keys(credentials.access_key_id or "", secret, token and token.get_secret_value(), None)
+        return Keys(credentials.access_key_id or "", secret, token.get_secret_value() if token else None, None)
     source = _chain(credentials)
     frozen = source.get_frozen_credentials()
     return Keys(frozen.access_key, frozen.secret_key, frozen.token, getattr(source, "_expiry_time", None))

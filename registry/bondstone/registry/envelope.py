@@ -56,6 +56,10 @@ class Context(NamedTuple):
 _PREFIX = struct.pack(">I9sIB", 9, b"bondstone", 1, FORMAT)
 
 
+# What cells of another type than bondstone writes, or numbers out of range, make of a context or an envelope.
+MALFORMED = (struct.error, TypeError, AttributeError, UnicodeEncodeError)
+
+
 def unreadable(what: str) -> Unreadable:
     """The one error for every way in which a record can fail to open."""
     return Unreadable(

@@ -4,7 +4,16 @@ import os
 import struct
 from typing import NamedTuple
 
-from bondstone.registry.envelope import KEY_BYTES, Context, key_id, mac_key, open_envelope, seal, unreadable
+from bondstone.registry.envelope import (
+    KEY_BYTES,
+    MALFORMED,
+    Context,
+    key_id,
+    mac_key,
+    open_envelope,
+    seal,
+    unreadable,
+)
 from bondstone.registry.errors import BondstoneError, WrongKey
 from bondstone.registry.head import Head
 from bondstone.registry.keys import WHAT, KeyProvider
@@ -79,17 +88,25 @@ class Keyring:
 
     def open(self, context: Context, envelope: bytes, what: str) -> bytes:
         """The plaintext. Raises `WrongKey` if the root key is unknown here, else as `open_envelope`."""
-        return open_envelope(self._key(key_id(envelope, what), what).key, context, envelope, what)
+        try:
+            return open_envelope(self._key(key_id(envelope, what), what).key, context, envelope, what)
+        except MALFORMED:
+            pass
+        raise unreadable(what)
 
     def tag(self, head: Head) -> bytes:
         return head.tag(self._mac_keys[self._newest.number], self._newest.number, self.registry_id)
 
     def check(self, head: Head, tag: bytes) -> Head:
         """`head`, if `tag` proves it. Raises `WrongKey` or `Unreadable`."""
-        key = self._mac_keys.get(int.from_bytes(tag[:4]))
-        if len(tag) != 36 or key is None or not head.verifies(key, self.registry_id, tag):
-            raise self._refused(head, tag)
-        return head
+        try:
+            key = self._mac_keys.get(int.from_bytes(tag[:4]))
+            if len(tag) == 36 and key is not None and head.verifies(key, self.registry_id, tag):
+                return head
+            fault = self._refused(head, tag)
+        except MALFORMED:
+            fault = unreadable(f"the head of {head.kind}/{head.name}")
+        raise fault
 
     def _refused(self, head: Head, tag: bytes) -> BondstoneError:
         what, number = f"the head of {head.kind}/{head.name}", int.from_bytes(tag[:4])
@@ -119,7 +136,11 @@ _RAW = ("key", "key-file")
 
 
 def _unwrap(row: WrappedKeyring, registry_id: str, provider: KeyProvider) -> bytes:
-    return provider.unwrap(row.wrapped, row.context(registry_id))
+    try:
+        return provider.unwrap(row.wrapped, row.context(registry_id))
+    except MALFORMED:
+        pass
+    raise unreadable(WHAT)
 
 
 def _parse(plain: bytes) -> list[RootKey]:

@@ -16,6 +16,7 @@ from bondstone.registry.texts import SQLITE
 SCHEMA = "r0001"  # the newest migration; a test compares
 BUSY_SECONDS = 15.0
 _MEMO_SIZE = 1024
+_MOST_THREADS = 64
 
 Identity = tuple[int, int]
 Row = tuple[Any, ...]
@@ -28,6 +29,7 @@ class Connection:
         self.identity, self.pid = identity, os.getpid()
         self.read_only = False
         self.memo: dict[tuple[str, str], Any] = {}
+        self.epoch = object()  # another one after each change
         self._raw = self._connect(path)
         self._cursor = self._raw.cursor()  # a new one for each statement costs a microsecond
         self._version = -1
@@ -41,6 +43,13 @@ class Connection:
         return _open(path, "mode=ro" if logged or os.access(path.parent, os.W_OK) else "mode=ro&immutable=1")
 
     def rows(self, statement: str, parameters: dict[str, Any]) -> list[Row]:
+        try:
+            return self._cursor.execute(SQLITE[statement], parameters).fetchall()
+        except sqlite3.OperationalError as error:
+            if "decode" not in str(error):
+                raise
+        # A planted text that is no UTF-8 must not hide its neighbours. Decoding this way always would slow every load.
+        self._raw.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
         return self._cursor.execute(SQLITE[statement], parameters).fetchall()
 
     def change(self, statement: str, parameters: dict[str, Any]) -> int:
@@ -53,8 +62,12 @@ class Connection:
         if version == self._version:
             return True
         self._version = version
-        self.memo.clear()
+        self._changed()
         return False
+
+    def _changed(self) -> None:
+        self.memo.clear()
+        self.epoch = object()
 
     def remember(self, key: tuple[str, str], value: Any) -> None:
         if len(self.memo) >= _MEMO_SIZE:
@@ -73,7 +86,7 @@ class Connection:
                 self._raw.execute("ROLLBACK")
             raise
         finally:
-            self.memo.clear()  # the counter of a connection does not count its own commits
+            self._changed()  # the counter of a connection does not count its own commits
 
     def close(self) -> None:
         self._raw.close()
@@ -102,7 +115,8 @@ class SqliteDatabase:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.url = f"sqlite:///{path}"
-        self._local = threading.local()
+        # Not `threading.local`: a thread that is not Python's (icechunk's, obstore's) forgets its locals with each call into Python.
+        self._connections: dict[int, Connection] = {}
         self._path = str(path)
 
     def connection(self) -> Connection:
@@ -112,7 +126,7 @@ class SqliteDatabase:
         except OSError as error:
             raise _unavailable(self.path, error.strerror or "") from None
         identity = (status.st_dev, status.st_ino)
-        mine: Connection | None = getattr(self._local, "connection", None)
+        mine = self._connections.get(threading.get_ident())
         if mine is not None and mine.identity == identity and mine.pid == os.getpid():
             return mine
         return self._reconnect(mine, identity)
@@ -122,7 +136,10 @@ class SqliteDatabase:
         if old is not None and old.pid == os.getpid():
             old.close()
         with self.errors():
-            self._local.connection = new = Connection(self.path, identity)
+            new = Connection(self.path, identity)
+        while len(self._connections) >= _MOST_THREADS:  # of threads that ended; one in use is closed when its user is done
+            self._connections.pop(next(iter(self._connections)), None)
+        self._connections[threading.get_ident()] = new
         return new
 
     @contextmanager
@@ -172,9 +189,8 @@ class SqliteDatabase:
 
     def close(self) -> None:
         """Close this thread's connection."""
-        if (mine := getattr(self._local, "connection", None)) is not None:
+        if (mine := self._connections.pop(threading.get_ident(), None)) is not None:
             mine.close()
-            del self._local.connection
 
 
 def migrate(path: Path) -> None:

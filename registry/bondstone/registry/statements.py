@@ -45,10 +45,15 @@ STATEMENTS: dict[str, ClauseElement] = {
     "move_head": update(heads)
     .where(_one(heads), heads.c.generation == bindparam("expected"))
     .values({c.name: bindparam(c.name) for c in heads.c if c.name not in ("kind", "name")}),
+    "replace_head": update(heads)
+    .where(_one(heads), heads.c.tag == bindparam("expected"))
+    .values({c.name: bindparam(c.name) for c in heads.c if c.name not in ("kind", "name")}),
     "version": select(versions.c.saved_at, versions.c.sealed).where(
         _one(versions), versions.c.version == bindparam("version")
     ),
-    "history": select(versions.c.version, versions.c.saved_at).where(_one(versions)).order_by(versions.c.version),
+    "history": select(versions.c.version, versions.c.saved_at, versions.c.sealed)
+    .where(_one(versions))
+    .order_by(versions.c.version),
     "add_version": insert(versions),
     "add_audit": insert(audit).values({c.name: bindparam(c.name) for c in audit.c if c.name != "seq"}),
     "audit": select(audit).order_by(audit.c.seq.desc()).limit(bindparam("limit")).offset(bindparam("offset")),

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from bondstone.registry.envelope import unreadable
 from bondstone.registry.errors import Conflict
 from bondstone.registry.head import Head
 from bondstone.registry.keyring import WrappedKeyring
@@ -50,8 +51,12 @@ class SqlStore:
         self.url = database.url
 
     def settings(self) -> SealedSettings:
+        """The registry's own row. Raises `Unreadable` if it is gone."""
         with self.database.errors():
-            return SealedSettings(*self.database.connection().rows("registry", {})[0])
+            rows = self.database.connection().rows("registry", {})
+        if len(rows) != 1:
+            raise unreadable("the settings of this registry")
+        return SealedSettings(*rows[0])
 
     def keyrings(self) -> list[WrappedKeyring]:
         """The rows that hold the root keys, one per provider that can open them."""
@@ -108,22 +113,26 @@ class SqlStore:
             rows = self.database.connection().rows("version", {"kind": kind, "name": name, "version": version})
         return Sealed(version, *rows[0]) if rows else None
 
-    def history(self, kind: str, name: str) -> list[tuple[int, int]]:
-        """Number and time of every version, oldest first."""
+    def history(self, kind: str, name: str) -> list[Sealed]:
+        """Every version, oldest first."""
         with self.database.errors():
             rows = self.database.connection().rows("history", {"kind": kind, "name": name})
-        return [(row[0], row[1]) for row in rows]
+        return [Sealed(*row) for row in rows]
 
-    def commit(self, head: Head, tag: bytes, sealed: Sealed | None, audit: AuditRow) -> None:
+    def commit(
+        self, head: Head, tag: bytes, sealed: Sealed | None, audit: AuditRow, *, over: bytes | None = None
+    ) -> None:
         """Add a version, move its name from the generation before to `head`, and record it: all or nothing.
 
-        `Conflict`, and no change, if the name has moved on.
+        `Conflict`, and no change, if the name has moved on. With `over`, the tag of a head whose numbers cannot be trusted, that head
+        is the one to move from.
         """
         connection = self.database.connection()
-        row = {**head._asdict(), "tag": tag, "expected": head.generation - 1}
+        row = {**head._asdict(), "tag": tag, "expected": head.generation - 1 if over is None else over}
+        move = "add_head" if head.generation == 1 else "move_head"
         with self.database.errors(), connection.transaction():
             try:
-                moved = connection.change("move_head" if row["expected"] else "add_head", row)
+                moved = connection.change(move if over is None else "replace_head", row)
                 if moved and sealed:
                     values = {"version": sealed.version, "saved_at": sealed.saved_at, "sealed": sealed.envelope}
                     connection.change("add_version", {"kind": head.kind, "name": head.name, **values})

@@ -132,6 +132,8 @@ def _found(repository: "icechunk.Repository", branch: str, marker: str) -> str |
 def _metadata(job: _Commit, block: IcechunkRepo) -> dict[str, Any]:
     """Where this version came from. Commit metadata can never be removed: names and ids only."""
     facts = {"block": str(block.reference), "version": block.version, "key": job.key, "marker": job.marker, **run()}
+    if block.bucket and (signer := block.bucket.credentials) and signer.reference:
+        facts["credentials"] = f"{signer.reference}@{signer.version}"
     return {f"bondstone.{name}": value for name, value in facts.items() if value is not None}
 
 

@@ -42,8 +42,7 @@ def store(handle: Handle[S3Bucket]) -> "S3Store":
 
 def _endpoint(place: Place) -> str:
     """With virtual hosts obstore wants the bucket inside the endpoint."""
-    assert place.endpoint is not None
-    scheme, _, host = place.endpoint.rstrip("/").partition("://")
+    scheme, _, host = (place.endpoint or "").rstrip("/").partition("://")
     return f"{scheme}://{host}" if place.path_style else f"{scheme}://{place.bucket}.{host}"
 
 
@@ -79,9 +78,9 @@ def _sign_again(response: Any = None, attempts: int = 0, **_: Any) -> int | None
 
 @lru_cache
 def _live_credentials() -> Any:
-    base = need("botocore.credentials", "aws").Credentials
+    botocore: Any = need("botocore.credentials", "aws")
 
-    class LiveCredentials(base):  # type: ignore[misc]
+    class LiveCredentials(botocore.Credentials):  # type: ignore[misc]
         """Botocore's credentials, read from a block at every signing."""
 
         def __init__(self, live_keys: LiveKeys) -> None:
@@ -89,8 +88,7 @@ def _live_credentials() -> Any:
 
         def get_frozen_credentials(self) -> Any:
             keys = self._live_keys.keys()
-            frozen = need("botocore.credentials", "aws").ReadOnlyCredentials
-            return frozen(keys.access_key_id, keys.secret_access_key, keys.session_token)
+            return botocore.ReadOnlyCredentials(keys.access_key_id, keys.secret_access_key, keys.session_token)
 
         access_key = property(lambda self: self._live_keys.keys().access_key_id)
         secret_key = property(lambda self: self._live_keys.keys().secret_access_key)

@@ -22,8 +22,8 @@ class Place:
     def of(cls, block: S3Bucket) -> "Place":
         """The block's own endpoint and region, else its credentials', else the vendor's."""
         signer = block.credentials
-        endpoint = block.endpoint or (signer and signer.endpoint)
-        region = block.region or (signer and signer.region) or "us-east-1"
+        endpoint = block.endpoint or (signer.endpoint if signer else None)
+        region = block.region or (signer.region if signer else None) or "us-east-1"
         return cls(
             block.bucket, block.prefix, region, endpoint, block.path_style or _is_address(endpoint), block.anonymous
         )

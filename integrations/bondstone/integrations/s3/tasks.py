@@ -78,7 +78,7 @@ def _opened(source: Any) -> tuple[Any, int | None]:
     if not isinstance(source, str | os.PathLike):
         return source, None
     try:
-        file = Path(source).open("rb")
+        file = Path(source).open("rb")  # noqa: SIM115 -- closed by the caller, after the upload
     except FileNotFoundError:
         raise NotFound(
             f"there is no file {os.fspath(source)!r} to upload (text is uploaded as text.encode())"

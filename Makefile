@@ -1,0 +1,36 @@
+# Every target sets the project up first, into .venv; there is nothing to install or activate by hand.
+# Pass arguments on with ARGS, as in: make test ARGS="-k store"
+.PHONY: help setup demo test test-slow bench lock format clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
+
+setup: ## make .venv, or bring it up to date
+	@scripts/setup
+
+demo: setup ## watch the whole of bondstone at work on this machine
+	@.venv/bin/bondstone demo $(ARGS)
+
+test: setup ## format, lint, types, imports, tests, doc examples: what CI runs
+	@scripts/check $(ARGS)
+
+test-slow: setup ## the tests that take minutes
+	@.venv/bin/pytest -m slow $(ARGS)
+
+bench: setup ## measure what users feel
+	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python benchmarks $(ARGS)
+
+# Pins and hashes only: no addresses, so that each machine fetches from where it is told to.
+LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command "make lock"
+lock: setup ## write the lock files anew; with ARGS=--upgrade at the newest versions
+	@$(LOCK) $(ARGS) --all-extras --group dev --output-file requirements.lock pyproject.toml
+	@$(LOCK) $(ARGS) --output-file requirements-ministack.lock requirements-ministack.in
+	@scripts/setup
+
+format: setup ## put the code into its standard form
+	@.venv/bin/ruff format
+	@.venv/bin/ruff check --fix
+
+clean: ## remove .venv and all that the tools leave behind
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage* build dist docs/_build

@@ -1,0 +1,215 @@
+"""The commands: what each takes, and what its help says. The work is in the modules, which are imported when they are needed."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from bondstone.cli import output
+
+app = typer.Typer(
+    name="bondstone",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich" if output.terminal() else None,  # plain in a pipe, and 70 ms sooner
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Ref = Annotated[str, typer.Argument(metavar="REF", help="kind/name, kind/name@3 or kind/name#field.")]
+Name = Annotated[str, typer.Argument(metavar="KIND/NAME", help="What to call it, such as secret/token.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Limit = Annotated[int | None, typer.Option(min=0, metavar="N", show_default=False, help="At most this many.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from bondstone.cli.faults import program_version
+
+        output.emit(f"bondstone {program_version()}\n")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Keep the credentials of data flows as typed, encrypted blocks.
+
+    \b
+    Example:
+      bondstone save secret/arraylake-token value
+      bondstone show secret/arraylake-token
+    """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+def init(
+    max_ttl: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="SECONDS", show_default=False, help="Longest staleness that handles may allow."),
+    ] = None,
+) -> None:
+    """Make the registry and its key, or say where they are.
+
+    \b
+    Example:
+      bondstone init --max-ttl 300
+    """
+    from bondstone.cli.init import init
+
+    init(max_ttl)
+
+
+@app.command()
+def save(
+    name: Name,
+    fields: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FIELD", help="name=value, name=@FILE, name=- (standard input), or name: asks."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Save a new version of a taken name.")] = False,
+) -> None:
+    """Save a block under a name.
+
+    A secret field is never name=value, since others can read the command line: give name=@FILE, name=- or name alone.
+    A field that holds a block takes a reference to a saved one. Without any field, on a terminal, each is asked for.
+
+    \b
+    Example:
+      bondstone save secret/arraylake-token value=@token.txt
+      bondstone save aws-credentials/prod access_key_id=AKIAIOSFODNN7EXAMPLE secret_access_key
+      bondstone save s3-bucket/reports bucket=reports credentials=aws-credentials/prod
+    """
+    from bondstone.cli.save import save
+
+    save(name, fields or [], overwrite=overwrite)
+
+
+@app.command()
+def show(
+    reference: Ref,
+    reveal: Annotated[bool, typer.Option("--reveal", help="Show secrets, which are masked otherwise.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show a block, or one of its fields by itself, fit for a pipe.
+
+    \b
+    Example:
+      bondstone show aws-credentials/prod
+      bondstone show aws-credentials/prod@2 --json
+      bondstone show aws-credentials/prod#secret_access_key --reveal
+    """
+    from bondstone.cli.show import show
+
+    show(reference, reveal=reveal, as_json=as_json)
+
+
+@app.command()
+def ls(
+    kind: Annotated[str | None, typer.Option(metavar="KIND", show_default=False, help="Of this kind only.")] = None,
+    limit: Limit = None,
+    offset: Annotated[int, typer.Option(min=0, metavar="N", help="Leave out this many first.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """List the saved blocks, by kind, then name.
+
+    \b
+    Example:
+      bondstone ls --kind s3-bucket --limit 20
+    """
+    from bondstone.cli.listings import ls
+
+    ls(kind, limit, offset, as_json=as_json)
+
+
+@app.command()
+def history(reference: Ref, as_json: Json = False) -> None:
+    """List the versions of a block, oldest first.
+
+    \b
+    Example:
+      bondstone history aws-credentials/prod
+    """
+    from bondstone.cli.listings import history
+
+    history(reference, as_json=as_json)
+
+
+@app.command()
+def rm(reference: Ref, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
+    """Delete a block with all its versions.
+
+    The name is free again; its version numbers are not.
+
+    \b
+    Example:
+      bondstone rm secret/arraylake-token --yes
+    """
+    from bondstone.cli.remove import rm
+
+    rm(reference, yes=yes)
+
+
+@app.command()
+def types(
+    kind: Annotated[str | None, typer.Argument(metavar="KIND", show_default=False, help="All of this one.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the kinds of block, or describe one with its fields.
+
+    \b
+    Example:
+      bondstone types aws-credentials
+    """
+    from bondstone.cli.kinds import types
+
+    types(kind, as_json=as_json)
+
+
+@app.command()
+def audit(
+    limit: Annotated[int, typer.Option(min=0, metavar="N", help="At most this many.")] = 50, as_json: Json = False
+) -> None:
+    """Who did what to which block, and how it ended; newest first.
+
+    \b
+    Example:
+      bondstone audit --limit 10
+    """
+    from bondstone.cli.listings import audit
+
+    audit(limit, as_json=as_json)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check the registry, its key, every block and the installation.
+
+    The exit code is 1 if anything fails.
+
+    \b
+    Example:
+      bondstone doctor
+    """
+    from bondstone.cli.doctor import doctor
+
+    doctor(as_json=as_json)
+
+
+@app.command()
+def demo(
+    engine: Annotated[Literal["prefect", "dask", "plain"], typer.Option(help="What runs the flows.")] = "prefect",
+    folder: Annotated[Path, typer.Option(metavar="PATH", help="Where everything is put.")] = Path("bondstone-demo"),
+) -> None:
+    """Watch the whole of bondstone at work on this machine.
+
+    \b
+    Example:
+      bondstone demo --engine dask
+    """
+    from bondstone.cli.demo.main import run
+
+    raise typer.Exit(run(engine=engine, folder=folder))

@@ -1,0 +1,85 @@
+"""`bondstone ls`, `history` and `audit`."""
+
+from datetime import datetime
+from typing import Any
+
+from bondstone.blocks import find
+from bondstone.cli import output
+from bondstone.cli.references import whole
+from bondstone.registry import Listed, NoRegistry, NotFound, Registry, Version, current_registry
+from bondstone.registry.registry import when
+from bondstone.registry.store import AuditRow
+
+
+def _registry() -> Registry | None:
+    """The registry; None if there is none yet, so that a first look is no failure."""
+    try:
+        return current_registry()
+    except NoRegistry as error:
+        if output.terminal():
+            output.note(str(error))
+        return None
+
+
+def ls(kind: str | None, limit: int | None, offset: int, *, as_json: bool) -> None:
+    registry = _registry()
+    listed = registry.list(kind, limit=limit, offset=offset) if registry else []
+    if kind is not None and not listed:
+        find(kind)  # a misspelt kind is told; one that is stored and not installed is listed
+    if as_json:
+        output.emit_json([_object(item) for item in listed])
+    else:
+        output.table(("kind", "name", "version", "changed", "state"), map(_row, listed))
+
+
+def _row(item: Listed) -> tuple[str, ...]:
+    if not item.readable:  # what else its head says is not proved
+        return item.kind, item.name, "", "", "unreadable"
+    return item.kind, item.name, str(item.version), output.clock(item.changed_at), ""
+
+
+def history(text: str, *, as_json: bool) -> None:
+    reference = whole(text)
+    try:
+        versions = current_registry().history(reference.kind, reference.name)
+    except NotFound:
+        find(reference.kind)  # the kind may be what is misspelt
+        raise
+    if as_json:
+        output.emit_json([_object(version) for version in versions])
+    else:
+        rows = [(str(v.version), output.clock(v.saved_at), _state(v)) for v in versions]
+        output.table(("version", "saved", "state"), rows)
+
+
+def _state(version: Version) -> str:
+    return "deleted" if version.deleted else version.state
+
+
+def audit(limit: int, *, as_json: bool) -> None:
+    registry = _registry()
+    rows = registry.audit(limit=limit) if registry else []
+    if as_json:
+        output.emit_json([_event(row) for row in rows])
+    else:
+        cells = [(output.clock(when(r.at)), r.actor, r.action, _reference(r), r.outcome) for r in rows]
+        output.table(("time", "actor", "action", "reference", "outcome"), cells)
+
+
+def _event(row: AuditRow) -> dict[str, Any]:
+    return {
+        "time": when(row.at).isoformat(),
+        "actor": row.actor,
+        "action": row.action,
+        "reference": _reference(row),
+        "outcome": row.outcome,
+    }
+
+
+def _reference(row: AuditRow) -> str:
+    return f"{row.kind}/{row.name}" + (f"@{row.version}" if row.version else "")
+
+
+def _object(item: Listed | Version) -> dict[str, Any]:
+    """The fields of a line, by name."""
+    return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in item._asdict().items()}

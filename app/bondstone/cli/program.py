@@ -1,0 +1,27 @@
+"""One run of the command line: from arguments to an exit code."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from typer.main import get_command
+
+from bondstone.cli import output
+from bondstone.cli.commands import app
+from bondstone.cli.faults import CANCELLED, INTERRUPTED, exit_code_and_line
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; its exit code. Of a failure one line on standard error is seen, and never a traceback."""
+    try:
+        # Typer's own handling of errors echoes arguments, and one of them may be a secret.
+        ended: Any = get_command(app).main(list(arguments), "bondstone", standalone_mode=False)
+        return ended or 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except typer.Abort:
+        return CANCELLED
+    except Exception as error:  # noqa: BLE001 -- the outermost door: a traceback could show what must not be shown
+        code, line = exit_code_and_line(error)
+    output.note(line)
+    return code

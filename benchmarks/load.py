@@ -1,0 +1,213 @@
+"""What `Secret.load` and `Secret.save` cost, beside the least that any such library could cost on the same machine.
+
+Run it by ``make bench``. Each round measures every line once, one after the other, so a busy machine slows all of them alike: read
+the ratios first. Nothing timed is asserted; a load that gives a wrong value ends the run.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+
+NAMES = 2000  # more than a process remembers
+COLD_ROUNDS = 11
+LIBRARIES = "import pydantic, sqlite3, cryptography.hazmat.primitives.kdf.hkdf, cryptography.hazmat.primitives.ciphers.aead"
+LOAD = "from bondstone.blocks import Secret; print(Secret.load('name/1').get())"
+IMPORT = "import time; t = time.perf_counter(); import bondstone.blocks; print(time.perf_counter() - t)"
+
+
+class Case(NamedTuple):
+    """One line of the report."""
+
+    label: str
+    call: Callable[[], object]
+    floor: str = ""  # the label of the line that it is compared with
+    expected: object = None  # what `call` must give
+    before: Callable[[], object] = lambda: None  # not timed
+    times: int = 1  # in each round
+
+
+class Floor:
+    """The least that a load must do: point select, key derivation, open, decode, validate."""
+
+    class Model(BaseModel):
+        value: str
+
+    def __init__(self, path: Path) -> None:
+        self._key, info = os.urandom(32), b"context" * 16
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("CREATE TABLE sealed (name TEXT PRIMARY KEY, salt BLOB, envelope BLOB) WITHOUT ROWID")
+        self._cursor, self._info = connection.cursor(), info
+        for number in range(NAMES):
+            self._insert("BEGIN" if number == 0 else "", number)
+        connection.execute("COMMIT")
+        self._fresh = itertools.count(NAMES)
+
+    def _insert(self, begin: str, number: int) -> None:
+        if begin:
+            self._cursor.execute(begin)
+        plain = json.dumps({"fields": {"value": value_of(number)}, "schema_version": 1}).encode()
+        salt = os.urandom(32)
+        okm = HKDF(SHA256(), 76, salt, self._info).derive(self._key)
+        sealed = AESGCM(okm[:32]).encrypt(okm[32:44], plain, self._info)
+        self._cursor.execute("INSERT INTO sealed VALUES (?, ?, ?)", (f"name/{number}", salt, sealed))
+
+    def load(self) -> str:
+        salt, sealed = self._cursor.execute(
+            "SELECT salt, envelope FROM sealed WHERE name = ?", ("name/1",)
+        ).fetchall()[0]
+        okm = HKDF(SHA256(), 76, salt, self._info).derive(self._key)
+        plain = AESGCM(okm[:32]).decrypt(okm[32:44], sealed, self._info)
+        return self.Model.model_validate(json.loads(plain)["fields"]).value
+
+    def save(self) -> None:
+        """A durable insert of as many bytes as a small secret has."""
+        self._cursor.execute("INSERT INTO sealed VALUES (?, ?, ?)", (f"name/{next(self._fresh)}", b"", bytes(150)))
+
+
+def value_of(number: int) -> str:
+    return f"the value of number {number}"
+
+
+def another_writer(path: Path) -> Callable[[], None]:
+    """Another connection to the file; each call commits a row that no load reads."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA synchronous=OFF")
+    connection.execute("CREATE TABLE unrelated (n INTEGER)")
+    connection.execute("INSERT INTO unrelated VALUES (0)")
+
+    def commit() -> None:
+        connection.execute("UPDATE unrelated SET n = n + 1")
+
+    return commit
+
+
+def in_process(home: Path) -> list[Case]:
+    """Loads and saves in a process that has the registry open."""
+    from bondstone.blocks import Secret
+
+    for number in range(NAMES):
+        Secret(value=value_of(number)).save(f"name/{number}")
+    floor = Floor(home / "floor.db")
+    floor_moves, registry_moves = another_writer(home / "floor.db"), another_writer(next(home.rglob("registry.db")))
+    numbers, fresh = itertools.cycle(range(NAMES)), itertools.count(NAMES)
+
+    def load() -> Any:
+        return Secret.load("name/1").get()
+
+    def other() -> bool:
+        number = next(numbers)
+        return bool(Secret.load(f"name/{number}").get() == value_of(number))
+
+    def save() -> str:
+        number = next(fresh)
+        return str(Secret(value=value_of(number)).save(f"name/{number}").reference)
+
+    mine, many = value_of(1), 50
+    return [
+        Case("the floor of a load", floor.load, "", mine, times=many),
+        Case("the floor, after another's commit", floor.load, "the floor of a load", mine, floor_moves, many),
+        Case("load, after another's commit", load, "the floor of a load", mine, registry_moves, many),
+        Case("load, nothing changed", load, "the floor of a load", mine, times=many),
+        Case("load, another name each time", other, "the floor of a load", True, times=many),
+        Case("a durable insert", floor.save),
+        Case("save", save, "a durable insert"),
+    ]
+
+
+def processes(environment: dict[str, str]) -> list[Case]:
+    """Whole processes, each from nothing."""
+
+    def run(code: str) -> str:
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+
+    return [
+        Case("process: python -c pass", partial(run, "pass"), "", ""),
+        Case("process: import the libraries", partial(run, LIBRARIES), "process: python -c pass", ""),
+        Case("process: import bondstone.blocks", partial(run, "import bondstone.blocks"), "process: python -c pass", ""),
+        Case("process: load one secret", partial(run, LOAD), "process: import the libraries", value_of(1)),
+    ]
+
+
+def measured(case: Case) -> Iterator[float]:
+    """Seconds of each call."""
+    for _ in range(case.times):
+        case.before()
+        start = time.perf_counter()
+        result = case.call()
+        yield time.perf_counter() - start
+        if case.expected is not None and result != case.expected:
+            sys.exit(f"load.py: '{case.label}' gave a wrong value")
+
+
+def rounds(cases: list[Case], count: int) -> list[list[str]]:
+    """The lines of the report: label, median, ratio to the floor of the same round."""
+    for case in cases:
+        list(measured(case))
+    medians: dict[str, list[float]] = {case.label: [] for case in cases}
+    for _ in range(count):
+        for case in cases:
+            medians[case.label].append(median(measured(case)))
+    return [[case.label, shown(median(medians[case.label])), _ratio(case, medians)] for case in cases]
+
+
+def _ratio(case: Case, medians: dict[str, list[float]]) -> str:
+    if not case.floor:
+        return ""
+    pairs = zip(medians[case.label], medians[case.floor], strict=True)
+    return f"{median(mine / its for mine, its in pairs):.2f} x {case.floor}"
+
+
+def shown(seconds: float) -> str:
+    return f"{seconds * 1e6:.1f} us" if seconds < 1e-3 else f"{seconds * 1e3:.1f} ms"
+
+
+def report(lines: list[list[str]]) -> None:
+    console = Console()
+    if console.is_terminal:
+        table = Table("", "median", "ratio")
+        for line in lines:
+            table.add_row(*line)
+        console.print(table)
+    else:
+        for label, time_, ratio in lines:
+            print(f"{label:34} {time_:>10}   {ratio}".rstrip())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--rounds", type=int, default=100, help="of the measurements in one process; 100 if left out")
+    count = parser.parse_args().rounds
+    with tempfile.TemporaryDirectory() as folder:
+        for name in [n for n in os.environ if n.startswith(("BONDSTONE_", "XDG_"))]:
+            del os.environ[name]
+        os.environ["HOME"] = folder
+        # Without bytecode each import would be compiled anew.
+        environment = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        lines = rounds(in_process(Path(folder)), count)
+        lines += rounds(processes(environment), COLD_ROUNDS)
+        report(lines)
+
+
+if __name__ == "__main__":
+    main()

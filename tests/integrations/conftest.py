@@ -1,0 +1,113 @@
+"""Real S3 servers that refuse revoked keys, and a registry whose blocks lead to them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import cloudpickle
+import pytest
+
+from bondstone.blocks import Block, Reference, find
+from bondstone.cli.demo.hunt import hunt_bytes
+from bondstone.cli.demo.server import Engine, KeyPair, S3Server, s3_server
+
+both = pytest.mark.parametrize("server", ["ministack", "moto"], indirect=True)
+BUCKET = "reports"
+
+
+@dataclass
+class Account:
+    """A user of the S3 server whose keys come and go; the block `aws-credentials/prod` holds the one that is current."""
+
+    server: S3Server = field(repr=False)
+    user: str
+    key: KeyPair
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)  # every one there ever was
+
+    def __post_init__(self) -> None:
+        self.publish(self.key)
+
+    def publish(self, key: KeyPair) -> None:
+        """Save a key as the next version of the block."""
+        self.key = key
+        self.secrets[f"key {len(self.secrets) + 1}"] = key.secret_access_key
+        pair = {"access_key_id": key.access_key_id, "secret_access_key": key.secret_access_key}
+        save("aws-credentials/prod", **pair)
+
+    def rotate(self) -> None:
+        """A new key in the block, and the old one deleted at the server."""
+        old = self.key
+        self.publish(self.server.create_key(self.user))
+        self.server.delete_key(self.user, old.access_key_id)
+
+    def revoke(self) -> None:
+        """The key is deleted at the server; the block is not told."""
+        self.server.delete_key(self.user, self.key.access_key_id)
+
+    def shown_in(self, data: bytes) -> list[str]:
+        """In what ways one of the secret keys stands in `data`."""
+        return [str(hit) for hit in hunt_bytes(self.secrets, data, "data")]
+
+
+def save(reference: str, **fields: Any) -> Block:
+    """Save a block as the next version of a reference."""
+    kind, _, name = reference.partition("/")
+    return find(kind)(**fields).save(Reference(kind, name).name, overwrite=True)
+
+
+def elsewhere(program: str, it: object = None, **environment: str) -> str:
+    """What `program` prints in a process of its own, which has our home, hence our registry; there `it` arrives as a pickle."""
+    argv = [sys.executable, "-c", f"import pickle, sys; it = pickle.load(sys.stdin.buffer)\n{program}"]
+    env = os.environ | environment
+    done = subprocess.run(argv, env=env, input=cloudpickle.dumps(it), capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode().strip()
+
+
+@pytest.fixture(autouse=True)
+def alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the proxies nor the cloud settings of whoever runs this; arraylake asks a proxy even for 127.0.0.1."""
+    for name in [name for name in os.environ if name.lower().endswith("_proxy") or name.startswith(("AWS_", "ARRAYLAKE"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Engine], S3Server]]:
+    """The server of an engine, started when it is first asked for."""
+    started: dict[Engine, S3Server] = {}
+    with ExitStack() as stack:
+
+        def started_once(engine: Engine) -> S3Server:
+            if engine not in started:
+                started[engine] = stack.enter_context(s3_server(tmp_path_factory.mktemp(engine), engine=engine))
+                started[engine].create_bucket(BUCKET)
+            return started[engine]
+
+        yield started_once
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest, servers: Callable[[Engine], S3Server]) -> S3Server:
+    """Ministack, which checks more; with `@both`, moto as well."""
+    return servers(getattr(request, "param", "ministack"))
+
+
+@pytest.fixture
+def reports(server: S3Server, home: Path) -> Account:
+    """A registry with `s3-bucket/reports`, `icechunk-repo/ocean` in it, `icechunk-repo/local`, and who may use them."""
+    user = f"flow-{uuid4().hex[:8]}"
+    server.create_user(user)
+    account = Account(server, user, server.create_key(user))
+    place = {"bucket": BUCKET, "endpoint": server.endpoint}
+    save("s3-bucket/reports", **place, credentials="aws-credentials/prod")
+    save("icechunk-repo/ocean", bucket="s3-bucket/reports", prefix=f"ocean-{uuid4().hex[:8]}")
+    save("icechunk-repo/local", path=str(home.parent / "ocean.icechunk"))
+    return account
