@@ -15,6 +15,7 @@ import cloudpickle
 import pydantic
 import pytest
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticSerializationError
 from rich.console import Console
 from rich.pretty import pretty_repr
 from rich.traceback import Traceback
@@ -96,8 +97,11 @@ def logged(thing: object) -> str:
 
 def dumped(thing: object, **options: Any) -> str:
     if isinstance(thing, BaseModel):
-        with_options = [thing.model_dump(**options), thing.model_dump(mode="json", **options), thing.model_dump_json(**options)]
-        return repr(with_options) + str(with_options)
+        try:
+            dumps = [thing.model_dump(**options), thing.model_dump(mode="json", **options), thing.model_dump_json(**options)]
+        except PydanticSerializationError as error:  # of a SecretData, which serialize_as_any does not know
+            return everything(error)
+        return repr(dumps) + str(dumps)
     return repr(thing)
 
 
@@ -232,19 +236,19 @@ class Stubborn(Block):
 
 
 FAILURES: dict[str, Callable[[], Any]] = {
-    "unknown field": lambda: Secret(value=sentinel(), valeu=sentinel()),
+    "unknown field": lambda: Secret(value=sentinel(), valeu=sentinel()),  # type: ignore[call-arg]
     "a secret as a field's name": lambda: Secret(**{"value": "x", sentinel(): 1}),
     "missing field": lambda: Login(more={"a": SecretStr(sentinel())}, many=[SecretStr(sentinel())]),  # type: ignore[call-arg]
-    "plain strings, one field wrong": lambda: Login(token=sentinel(), more={"a": sentinel()}, count="x"),  # type: ignore[arg-type]
-    "wrong type": lambda: Login(token=[sentinel()], many=sentinel()),  # type: ignore[arg-type]
-    "validator refuses": lambda: Login(token=sentinel(), count=-1),  # type: ignore[arg-type]
+    "plain strings, one field wrong": lambda: Login(token=sentinel(), more={"a": sentinel()}, count="x"),
+    "wrong type": lambda: Login(token=[sentinel()], many=sentinel()),
+    "validator refuses": lambda: Login(token=sentinel(), count=-1),
     "white space in a token": lambda: AwsCredentials(access_key_id="AKIA", secret_access_key=SecretStr(sentinel() + " \n")),
     "half of a pair": lambda: AwsCredentials(secret_access_key=SecretStr(sentinel())),
     "swapped pair": lambda: AwsCredentials(access_key_id=LEAK * 5, secret_access_key=SecretStr("x")),
     "nested block as a mapping": lambda: Login.model_validate({"token": sentinel(), "child": {"secret_access_key": sentinel()}}),
-    "child by a missing name": lambda: Login(token=sentinel(), child="aws-credentials/nope"),  # type: ignore[arg-type]
-    "child by a pasted secret": lambda: Login(token=sentinel(), child=sentinel()),  # type: ignore[arg-type]
-    "child by a pasted key": lambda: Login(token=sentinel(), child=f"AKIA{LEAK}12345678"),  # type: ignore[arg-type]
+    "child by a missing name": lambda: Login(token=sentinel(), child="aws-credentials/nope"),
+    "child by a pasted secret": lambda: Login(token=sentinel(), child=sentinel()),
+    "child by a pasted key": lambda: Login(token=sentinel(), child=f"AKIA{LEAK}12345678"),
     "before validator echoes": lambda: Stubborn(token=SecretStr("x"), plain=sentinel(), mode="before"),
     "field validator echoes": lambda: Stubborn(token=SecretStr(sentinel()), plain=sentinel()),
     "after validator echoes": lambda: Stubborn(token=SecretStr(sentinel()), mode="after"),
@@ -255,7 +259,7 @@ FAILURES: dict[str, Callable[[], Any]] = {
     "model_validate_json": lambda: Secret.model_validate_json(json.dumps({"value": wrapped(), "x": sentinel()})),
     "model_validate_json of no JSON": lambda: Secret.model_validate_json("{" + sentinel()),
     "model_validate_strings": lambda: Login.model_validate_strings({"token": sentinel(), "count": sentinel()}),
-    "model_construct": lambda: Secret.model_construct(value=sentinel()),
+    "model_construct": lambda: Secret.model_construct(value=sentinel()),  # type: ignore[arg-type]
     "model_copy": lambda: login().model_copy(update={"token": sentinel(), "count": "x"}),
     "model_copy, unknown field": lambda: login().model_copy(update={"tokne": sentinel()}),
     "assignment": lambda: setattr(login(), "token", SecretStr(sentinel())),
@@ -324,11 +328,11 @@ def test_a_mask_is_not_a_value(value: object) -> None:
     with pytest.raises(InvalidBlock, match="mask"):
         Secret.model_validate_json(json.dumps(fields))
     with pytest.raises(InvalidBlock, match="mask"):
-        Login(token=MASK)  # type: ignore[arg-type]
+        Login(token=MASK)
     with pytest.raises(InvalidBlock, match="mask"):
         Login(token=SecretStr(MASK))
     with pytest.raises(InvalidBlock, match="mask"):
-        Login(token="x", more={"a": MASK})  # type: ignore[arg-type, dict-item]
+        Login(token="x", more={"a": MASK})
 
 
 def test_writing_a_mask_back_changes_nothing() -> None:
@@ -452,7 +456,7 @@ def test_pydantics_own_secret_is_not_stored_as_its_mask(value: object) -> None:
 
 def test_what_json_cannot_hold_is_refused_on_save() -> None:
     """A value that would not come back is told as such, by the error that block users catch."""
-    for value in (float("inf"), float("nan"), object(), 1j, {"a": {"b": object()}}):
+    for value in (float("inf"), float("nan"), object(), {"a": {"b": object()}}):
         with pytest.raises(InvalidBlock):
             Loose(anything=value).save("a")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import cloudpickle
+import cloudpickle  # type: ignore[import-untyped]
 import pytest
 
 from bondstone.blocks import Block, Reference, find
@@ -65,7 +65,8 @@ def elsewhere(program: str, it: object = None, **environment: str) -> str:
     """What `program` prints in a process of its own, which has our home, hence our registry; there `it` arrives as a pickle."""
     argv = [sys.executable, "-c", f"import pickle, sys; it = pickle.load(sys.stdin.buffer)\n{program}"]
     env = os.environ | environment
-    done = subprocess.run(argv, env=env, input=cloudpickle.dumps(it), capture_output=True, timeout=60, check=False)
+    parcel: bytes = cloudpickle.dumps(it)
+    done = subprocess.run(argv, env=env, input=parcel, capture_output=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode().strip()
 
@@ -73,7 +74,9 @@ def elsewhere(program: str, it: object = None, **environment: str) -> str:
 @pytest.fixture(autouse=True)
 def alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the proxies nor the cloud settings of whoever runs this; arraylake asks a proxy even for 127.0.0.1."""
-    for name in [name for name in os.environ if name.lower().endswith("_proxy") or name.startswith(("AWS_", "ARRAYLAKE"))]:
+    for name in [
+        name for name in os.environ if name.lower().endswith("_proxy") or name.startswith(("AWS_", "ARRAYLAKE"))
+    ]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

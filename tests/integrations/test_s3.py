@@ -17,7 +17,7 @@ from threading import Thread
 from typing import Any
 
 import boto3
-import cloudpickle
+import cloudpickle  # type: ignore[import-untyped]
 import obstore
 import pandas as pd
 import pytest
@@ -31,12 +31,64 @@ from tests.integrations.conftest import BUCKET, Account, both, elsewhere, save
 
 TABLE = b"a,b\n1,2\n"
 AIRFLOW_KEEPS = {  # Airflow 3, `Context` in airflow.sdk, and the arguments of its operators
-    *("conn", "conf", "context", "dag", "dag_run", "data_interval_end", "data_interval_start", "ds", "ds_nodash", "exception"),
-    *("execution_date", "expanded_ti_count", "inlets", "inlet_events", "logical_date", "macros", "map_index_template", "next_ds"),
-    *("next_execution_date", "outlets", "outlet_events", "params", "prev_data_interval_end_success", "prev_ds", "run_id", "task"),
-    *("prev_data_interval_start_success", "prev_end_date_success", "prev_start_date_success", "reason", "start_date", "task_id"),
-    *("task_instance", "task_instance_key_str", "task_reschedule_count", "templates_dict", "test_mode", "ti", "tomorrow_ds"),
-    *("triggering_asset_events", "triggering_dataset_events", "try_number", "ts", "ts_nodash", "ts_nodash_with_tz", "var"),
+    *(
+        "conn",
+        "conf",
+        "context",
+        "dag",
+        "dag_run",
+        "data_interval_end",
+        "data_interval_start",
+        "ds",
+        "ds_nodash",
+        "exception",
+    ),
+    *(
+        "execution_date",
+        "expanded_ti_count",
+        "inlets",
+        "inlet_events",
+        "logical_date",
+        "macros",
+        "map_index_template",
+        "next_ds",
+    ),
+    *(
+        "next_execution_date",
+        "outlets",
+        "outlet_events",
+        "params",
+        "prev_data_interval_end_success",
+        "prev_ds",
+        "run_id",
+        "task",
+    ),
+    *(
+        "prev_data_interval_start_success",
+        "prev_end_date_success",
+        "prev_start_date_success",
+        "reason",
+        "start_date",
+        "task_id",
+    ),
+    *(
+        "task_instance",
+        "task_instance_key_str",
+        "task_reschedule_count",
+        "templates_dict",
+        "test_mode",
+        "ti",
+        "tomorrow_ds",
+    ),
+    *(
+        "triggering_asset_events",
+        "triggering_dataset_events",
+        "try_number",
+        "ts",
+        "ts_nodash",
+        "ts_nodash_with_tz",
+        "var",
+    ),
     *("yesterday_ds",),
 }
 
@@ -165,7 +217,7 @@ class TestWhatComesDown:
 class TestNames:
     """Keys and parameters that some system would change or refuse are refused here, for all."""
 
-    @pytest.mark.parametrize("key", ["", "/a", "a//b", "a/../b", "..", "./a", "a/."])
+    @pytest.mark.parametrize("key", ["", "/a", "a/", "a//b", "a/../b", "..", "./a", "a/.", "/"])
     def test_a_key_that_clients_would_change(self, key: str, reports: Account) -> None:
         """Obstore refuses some of these and rewrites others."""
         with pytest.raises(InvalidName, match="a key is not empty"):
@@ -173,7 +225,7 @@ class TestNames:
         with pytest.raises(InvalidName, match="a key is not empty"):
             S3Download("reports")(key)
 
-    @pytest.mark.parametrize("key", ["a b/ä+%20&=?#.csv", "a/", "...", "x" * 900])
+    @pytest.mark.parametrize("key", ["a b/ä+%20&=?#.csv", "a\\b{c}^|*'\"~[]<>", "...", "x" * 900])
     @both
     def test_an_unusual_key(self, key: str, reports: Account) -> None:
         """The server has it under that very name."""
@@ -312,6 +364,39 @@ class TestWhoSigns:
         assert s3.client("reports").get_object(Bucket=BUCKET, Key="x.csv")["Body"].read() == TABLE
         assert s3.filesystem("reports").cat(f"{BUCKET}/x.csv") == TABLE
 
+    def test_a_role(self, reports: Account) -> None:
+        """Temporary keys of a role, assumed with a key that goes on being replaced."""
+        role = assumable_role(reports)
+        save("aws-credentials/base", **vars(reports.key), role_arn=role, endpoint=reports.server.endpoint)
+        save("s3-bucket/assumed", bucket=BUCKET, credentials="aws-credentials/base")
+        S3Upload("reports")(TABLE, key="x.csv")
+
+        assert S3Download("assumed")("x.csv") == TABLE
+        reports.rotate()
+        save("aws-credentials/base", **vars(reports.key), role_arn=role, endpoint=reports.server.endpoint)
+        assert s3.client("assumed").get_object(Bucket=BUCKET, Key="x.csv")["Body"].read() == TABLE
+        assert S3Download("assumed")("x.csv") == TABLE
+
+    def test_a_role_that_is_refused(self, reports: Account) -> None:
+        """The block to correct is the one that has the role."""
+        pair = {"access_key_id": "AKIAUNKNOWN", "secret_access_key": "never-issued"}
+        role = "arn:aws:iam::000000000000:role/none"
+        save("aws-credentials/base", **pair, role_arn=role, endpoint=reports.server.endpoint)
+        save("s3-bucket/assumed", bucket=BUCKET, credentials="aws-credentials/base")
+
+        text = fails(AccessDenied, lambda: S3Upload("assumed")(TABLE, key="x"))
+
+        assert text.startswith("AWS gave no keys for aws-credentials/base (InvalidClientTokenId)")
+
+    def test_a_profile_that_is_not_there(self, reports: Account) -> None:
+        """It may be on another machine."""
+        save("aws-credentials/base", profile="analytics")
+        save("s3-bucket/profiled", **place(reports), credentials="aws-credentials/base")
+
+        text = fails(NotFound, lambda: S3Upload("profiled")(TABLE, key="x"))
+
+        assert text.startswith("the profile of aws-credentials/base is not in ~/.aws/config here")
+
     def test_an_empty_chain(self, reports: Account) -> None:
         """Told as such, and what to do."""
         save("s3-bucket/ambient", **place(reports))
@@ -385,6 +470,28 @@ class TestRotation:
         assert client.get_object(Bucket=BUCKET, Key="x")["Body"].read() == TABLE
 
 
+class TestTwoRegistries:
+    """One process may work with two."""
+
+    def test_a_block_of_the_same_name_is_another_block(
+        self, reports: Account, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """S3fs and the tasks keep their clients; neither takes that of the other registry."""
+        S3Upload("reports")(TABLE, key="x.csv")
+        files = s3.filesystem("reports")
+        assert files is s3.filesystem("reports")
+
+        monkeypatch.setenv("BONDSTONE_REGISTRY", f"sqlite:///{tmp_path}/other/registry.db")
+        pair = {"access_key_id": "AKIAOTHER", "secret_access_key": "of-the-other-registry"}
+        save("s3-bucket/reports", **place(reports), credentials=pair)
+
+        with pytest.raises(PermissionError):
+            s3.filesystem("reports").cat(f"{BUCKET}/x.csv")
+        with pytest.raises(AccessDenied):
+            S3Download("reports")("x.csv")
+        assert files.cat(f"{BUCKET}/x.csv") == TABLE
+
+
 class TestTravelling:
     """What is sent to a worker holds the name of the block; what arrives there works."""
 
@@ -397,10 +504,10 @@ class TestTravelling:
                 assert not reports.shown_in(fresh(thing)), name
 
     def test_reprs_hold_no_key(self, reports: Account) -> None:
-        """Nor does what s3fs writes for its own JSON."""
+        """Nor do their attributes."""
         things = travelling(reports)
 
-        shown = repr(things) + str(things) + things["filesystem"].to_json()
+        shown = repr(things) + "".join(f"{thing} {getattr(thing, '__dict__', '')}" for thing in things.values())
 
         assert not reports.shown_in(shown.encode())
 
@@ -422,7 +529,9 @@ class TestTravelling:
 
     def test_a_task_in_a_process_without_a_registry(self, reports: Account, tmp_path: Path) -> None:
         """The name alone opens nothing."""
-        told = elsewhere("try: it(b'', key='x')\nexcept LookupError as error: print(error)", S3Upload("reports"), HOME=str(tmp_path))
+        told = elsewhere(
+            "try: it(b'', key='x')\nexcept LookupError as error: print(error)", S3Upload("reports"), HOME=str(tmp_path)
+        )
 
         assert told.startswith("there is no registry at ")
 
@@ -491,9 +600,26 @@ def administrator(server: S3Server) -> Any:
 def open_to_all(server: S3Server, bucket: str) -> None:
     """An object `x.csv` in a bucket that anybody may read."""
     administrator(server).put_object(Bucket=bucket, Key="x.csv", Body=TABLE)
-    statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    administrator(server).put_bucket_policy(Bucket=bucket, Policy=policy)
+    administrator(server).delete_public_access_block(Bucket=bucket)
+    anybody = policy(Principal="*", Action="s3:GetObject", Resource=f"arn:aws:s3:::{bucket}/*")
+    administrator(server).put_bucket_policy(Bucket=bucket, Policy=anybody)
+
+
+def assumable_role(account: Account) -> str:
+    """The ARN of a role that the user may assume, and which may do all of S3."""
+    admin = account.server.admin
+    session = boto3.Session(admin.access_key_id, admin.secret_access_key, region_name=account.server.region)
+    iam, role = session.client("iam", endpoint_url=account.server.endpoint), f"role-{account.user}"
+    trust = policy(Action="sts:AssumeRole", Principal={"AWS": "*"})
+    arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    iam.put_role_policy(RoleName=role, PolicyName="s3", PolicyDocument=policy(Action="s3:*", Resource="*"))
+    may = policy(Action="sts:AssumeRole", Resource=arn)
+    iam.put_user_policy(UserName=account.user, PolicyName="assume", PolicyDocument=may)
+    return str(arn)
+
+
+def policy(**statement: object) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **statement}]})
 
 
 @contextmanager
@@ -503,7 +629,11 @@ def hangs_up() -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
-            for name, value in {"Content-Length": "1000", "ETag": '"1"', "Last-Modified": formatdate(usegmt=True)}.items():
+            for name, value in {
+                "Content-Length": "1000",
+                "ETag": '"1"',
+                "Last-Modified": formatdate(usegmt=True),
+            }.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(b"0123456789")

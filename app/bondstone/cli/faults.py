@@ -48,8 +48,9 @@ def _usage(error: TyperException) -> str:
 
 def _usage_fault(error: TyperException) -> str:
     text = error.format_message()
-    if hasattr(error, "possibilities"):
-        return "no such option" + _did_you_mean(error.possibilities or ())
+    possibilities = getattr(error, "possibilities", ())
+    if possibilities or text.startswith("No such option"):
+        return "no such option" + _did_you_mean(possibilities or ())
     if text.startswith("No such command"):
         near = re.search(r"Did you mean ((?:'[a-z]+'(?:, )?)+)\?$", text)
         return "no such command" + _did_you_mean(re.findall("[a-z]+", near[1]) if near else ())

@@ -31,7 +31,7 @@ def _one(kind: type[Block]) -> None:
     fields = fields_of(kind)
     if output.terminal():
         output.emit(f"{kind.kind}: {inspect.cleandoc(kind.__doc__ or '')}\n\n")
-    output.table(("field", "type", "", "description", "example"), map(_row, fields))
+    output.table(("field", "type", "notes", "description", "example"), map(_row, fields))
     if output.terminal():
         output.emit(
             f"\nbondstone save {kind.kind}/NAME {' '.join(_argument(field) for field in fields if field.required)}\n"

@@ -12,7 +12,6 @@ import typer
 
 from bondstone.cli.faults import OUTPUT, PIPE_CLOSED
 
-
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "red", "unreadable": "red"}
 
 

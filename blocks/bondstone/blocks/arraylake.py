@@ -15,10 +15,10 @@ class ArraylakeToken(Block):
         description="The token; it starts with ema_ (API token) or ey (a person's).", examples=["ema_EXAMPLE"]
     )
     service_uri: Url = Field(
-        "https://api.earthmover.io", description="URL of the service.", examples=["https://api.earthmover.io"]
+        default="https://api.earthmover.io", description="URL of the service.", examples=["https://api.earthmover.io"]
     )
     org: Word | None = Field(
-        None, description="Organization that repositories are looked for in.", examples=["earthmover"]
+        default=None, description="Organization that repositories are looked for in.", examples=["earthmover"]
     )
 
     @field_validator("token")

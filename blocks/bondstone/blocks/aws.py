@@ -17,23 +17,29 @@ class AwsCredentials(Block):
     """
 
     access_key_id: Word | None = Field(
-        None, description="Access key id; not a secret.", examples=["AKIAIOSFODNN7EXAMPLE"]
+        default=None, description="Access key id; not a secret.", examples=["AKIAIOSFODNN7EXAMPLE"]
     )
     secret_access_key: Token | None = Field(
-        None,
+        default=None,
         description="Secret access key that goes with the id.",
         examples=["wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"],
     )
     session_token: Token | None = Field(
-        None, description="Session token of temporary credentials.", examples=["FwoEXAMPLE"]
+        default=None, description="Session token of temporary credentials.", examples=["FwoEXAMPLE"]
     )
-    profile: Word | None = Field(None, description="Profile in ~/.aws instead of a key.", examples=["analytics"])
+    profile: Word | None = Field(
+        default=None, description="Profile in ~/.aws instead of a key.", examples=["analytics"]
+    )
     role_arn: Word | None = Field(
-        None, description="Role to assume (STS AssumeRole).", examples=["arn:aws:iam::123456789012:role/writer"]
+        default=None, description="Role to assume (STS AssumeRole).", examples=["arn:aws:iam::123456789012:role/writer"]
     )
-    region: Word | None = Field(None, description="Region of the account's services.", examples=["eu-central-1"])
+    region: Word | None = Field(
+        default=None, description="Region of the account's services.", examples=["eu-central-1"]
+    )
     endpoint: Url | None = Field(
-        None, description="Endpoint URL of a service that is not Amazon's.", examples=["https://minio.example.org:9000"]
+        default=None,
+        description="Endpoint URL of a service that is not Amazon's.",
+        examples=["https://minio.example.org:9000"],
     )
 
     @field_validator("access_key_id")
@@ -58,28 +64,33 @@ class AwsCredentials(Block):
 class S3Bucket(Block):
     """A bucket, or a prefix in one, of Amazon S3 or of a service that speaks it.
 
-    Without credentials the vendor's default chain is used (environment, ~/.aws, instance role). Source: AWS, "S3 User Guide: Bucket naming rules".
+    Without credentials the vendor's default chain is used (environment, ~/.aws, instance role).
+    Source: AWS, "S3 User Guide: Bucket naming rules".
     """
 
     bucket: str = Field(
         description="Bucket name.", examples=["reports"], pattern=r"^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$"
     )
     prefix: str = Field(
-        "", description="Prefix of every key, without a slash at either end.", examples=["2026/monthly"]
+        default="", description="Prefix of every key, without a slash at either end.", examples=["2026/monthly"]
     )
-    region: Word | None = Field(None, description="Region of the bucket.", examples=["eu-central-1"])
+    region: Word | None = Field(default=None, description="Region of the bucket.", examples=["eu-central-1"])
     endpoint: Url | None = Field(
-        None, description="Endpoint URL; the credentials' own if left out.", examples=["https://minio.example.org:9000"]
+        default=None,
+        description="Endpoint URL; the credentials' own if left out.",
+        examples=["https://minio.example.org:9000"],
     )
     path_style: bool = Field(
-        False,
+        default=False,
         description="Bucket in the path, not in the host name, as most servers that are not Amazon's want.",
         examples=[True],
     )
     credentials: AwsCredentials | None = Field(
-        None, description="Who signs; saved separately it is a live reference.", examples=["aws-credentials/prod"]
+        default=None,
+        description="Who signs; saved separately it is a live reference.",
+        examples=["aws-credentials/prod"],
     )
-    anonymous: bool = Field(False, description="Send unsigned requests, for public buckets.", examples=[True])
+    anonymous: bool = Field(default=False, description="Send unsigned requests, for public buckets.", examples=[True])
 
     @field_validator("prefix")
     @classmethod

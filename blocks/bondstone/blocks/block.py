@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
+from copy import copy
 from functools import partial
-from traceback import walk_tb
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self, cast, get_args
+from itertools import chain
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self, cast, get_args, get_origin, get_type_hints
 from warnings import warn
 
 import pydantic
@@ -15,7 +17,7 @@ from pydantic_core import CoreSchema, core_schema
 from bondstone.blocks import document
 from bondstone.blocks.catalog import find, register
 from bondstone.blocks.errors import InvalidClass, bare, guarded, invalid, scrubbed
-from bondstone.blocks.secret_values import MASK, SecretStr
+from bondstone.blocks.secret_values import MASK, SecretData, SecretStr
 from bondstone.registry import (
     BondstoneError,
     InvalidBlock,
@@ -91,7 +93,7 @@ class Block(BaseModel):
         for name, field in cls.model_fields.items():
             if hasattr(Block, name):
                 raise InvalidClass(f"{cls.__name__}: a block has its own '{name}'; call the field something else")
-            if any(_shows(part) for part in _parts(field.annotation)):
+            if any(_shows(part) for part in _types(field.annotation)):
                 raise InvalidClass(
                     f"{cls.__name__}.{name}: pydantic's own secret types show their value in vars, pickles and copies; "
                     "use bondstone.blocks.SecretStr"
@@ -135,7 +137,7 @@ class Block(BaseModel):
 
     @classmethod
     @guarded
-    def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> NoReturn:
+    def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> NoReturn:  # type: ignore[override]
         """Not for blocks: without validation a secret would be a plain string, and show."""
         raise InvalidBlock(f"{cls.__name__}.model_construct would skip validation: call {cls.__name__}(…)")
 
@@ -190,8 +192,8 @@ class Block(BaseModel):
     def save(self, name: str | None = None, *, overwrite: bool = False) -> Self:
         """Save this block as the next version of `name`, or of the name it was loaded by. Returns itself.
 
-        Saved blocks inside it are stored as live references, others by value. Raises `Conflict` if the name is taken (without `overwrite`) or if
-        this block was loaded and its version is no longer the current one; `InvalidName`; `InvalidBlock` if it would contain itself.
+        Saved blocks inside it are stored as live references, others by value. Raises `Conflict` if the name is taken
+        (without `overwrite`) or if this block was loaded and its version is no longer the current one; `InvalidName`; `InvalidBlock` if it would contain itself.
         """
         target = self._target(name)
         base = self._origin.version if self._origin and self._origin.reference == target and overwrite else None
@@ -224,6 +226,8 @@ class Block(BaseModel):
     def delete(cls, name: str) -> None:
         """Delete a block: its name is free again, its version numbers are not. Raises `NotFound`."""
         reference = cls._reference(name, None)
+        if reference.version is not None:
+            raise InvalidName(f"a version is not deleted by itself: leave '@{reference.version}' out to delete all of it")
         current_registry().delete(reference.kind, reference.name)
 
     @classmethod
@@ -259,7 +263,10 @@ class Block(BaseModel):
 
     @classmethod
     def upgrade(cls, fields: dict[str, Any], since: int) -> dict[str, Any]:
-        """The fields as this class wants them, from those that were stored at schema version `since`. Override it; the default changes nothing."""
+        """The fields as this class wants them, from those that were stored at schema version `since`.
+
+        Override it; the default changes nothing.
+        """
         return fields
 
     @classmethod
@@ -303,14 +310,26 @@ def _load(cls: type[Block], reference: Reference, registry: Registry) -> Block:
         )
     try:
         stored = registry.load(reference.kind, reference.name, reference.version)
+        if (known := stored.made.get(cls)) is not None:
+            return copy(known)
         block = _revived(cls, _parsed(stored.content, reference), reference, registry)
     except BondstoneError as error:
         fault = bare(error)
     else:
         name = Reference(reference.kind, reference.name) if reference.version else reference
         block._origin = _Origin(name, stored.version, pinned=reference.version is not None)
+        again = cls in stored.made  # most documents are loaded once, and a copy has its price
+        stored.made[cls] = copy(block) if again and _UNCHANGING.issuperset(map(type, _contents(block))) else None
         return block
     raise fault
+
+
+def _contents(block: Block) -> Iterator[Any]:
+    """The values of all fields and private attributes."""
+    return chain(block.__dict__.values(), (block.__pydantic_private__ or {}).values())
+
+
+_UNCHANGING = {str, bytes, bool, int, float, type(None), SecretStr, SecretData, _Origin}
 
 
 def _parsed(content: bytes, what: str) -> dict[str, Any]:
@@ -352,23 +371,25 @@ def _upgraded(cls: type[Block], fields: dict[str, Any], since: int, what: str) -
     try:
         return cls.upgrade(fields, since)
     except Exception as error:  # noqa: BLE001 -- it may be any: the code is the class's author's
-        lines = [line for _, line in walk_tb(error.__traceback__)]
-        fault = f"{what}: {cls.__name__}.upgrade() failed on schema version {since} with {type(error).__name__} in line {lines[-1]}"
-    raise InvalidBlock(fault)
+        frame = error.__traceback__
+        while frame and frame.tb_next:
+            frame = frame.tb_next
+        where = f"{type(error).__name__} in line {frame.tb_lineno if frame else '?'}"
+    raise InvalidBlock(f"{what}: {cls.__name__}.upgrade() failed on schema version {since} with {where}")
 
 
 def _children_loaded(fields: dict[str, Any], what: str, registry: Registry) -> dict[str, Any]:
     def child(stored: dict[str, Any]) -> Block:
-        if "$kind" in stored:
-            return _revived(find(stored["$kind"]), stored, f"the {stored['$kind']} in {what}", registry)
-        reference = Reference.parse(stored["$ref"])
-        return _load(find(reference.kind), reference, registry)
+        outer = _loading.set((*_loading.get(), what))
+        try:
+            if "$kind" in stored:
+                return _revived(find(stored["$kind"]), stored, f"the {stored['$kind']} in {what}", registry)
+            reference = Reference.parse(stored["$ref"])
+            return _load(find(reference.kind), reference, registry)
+        finally:
+            _loading.reset(outer)
 
-    outer = _loading.set((*_loading.get(), what))
-    try:
-        return {name: document.live(value, child) for name, value in fields.items()}
-    finally:
-        _loading.reset(outer)
+    return {name: document.live(value, child) for name, value in fields.items()}
 
 
 def _stored(block: Block) -> dict[str, Any]:
@@ -408,17 +429,26 @@ def _referred(cls: type[Block], text: str) -> Block:
     return _load(find(reference.kind), reference, current_registry())
 
 
-def _parts(annotation: Any) -> Iterator[Any]:
+def _types(annotation: Any, seen: set[int] | None = None) -> Iterator[Any]:
+    """Every type that an annotation names, also by an alias and in the fields of models, dataclasses and the like; not inside blocks."""
+    seen = set() if seen is None else seen
+    if id(annotation) in seen:
+        return
+    seen.add(id(annotation))
     yield annotation
-    for part in get_args(annotation):
-        yield from _parts(part)
+    inner = [*get_args(annotation), getattr(annotation, "__value__", None), getattr(annotation, "__supertype__", None)]
+    if isinstance(annotation, type) and not issubclass(annotation, Block):
+        if issubclass(annotation, BaseModel):
+            inner += [field.annotation for field in annotation.model_fields.values()]
+        elif "__annotations__" in annotation.__dict__ and annotation.__module__.partition(".")[0] != "pydantic":
+            with suppress(NameError):  # an annotation of what is not defined yet
+                inner += get_type_hints(annotation).values()
+    for part in inner:
+        yield from _types(part, seen)
 
 
 def _shows(part: Any) -> bool:
-    if not isinstance(part, type):
-        return False
-    if issubclass(part, pydantic.SecretStr | pydantic.SecretBytes | pydantic.Secret):
-        return not issubclass(part, SecretStr)
-    if not issubclass(part, BaseModel) or issubclass(part, Block):
-        return False
-    return any(_shows(p) for field in part.model_fields.values() for p in _parts(field.annotation))
+    """Whether it is one of pydantic's own secret types."""
+    part = get_origin(part) or part
+    secret = (pydantic.SecretStr, pydantic.SecretBytes, pydantic.Secret)
+    return isinstance(part, type) and issubclass(part, secret) and not issubclass(part, SecretStr)

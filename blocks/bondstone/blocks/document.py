@@ -3,19 +3,26 @@
 import base64
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
+import pydantic
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from bondstone.blocks.secret_values import SecretData, SecretStr
+from bondstone.registry import InvalidBlock
 
 Encode = Callable[[BaseModel], dict[str, Any] | None]
 
 
 def dumps(document: dict[str, Any]) -> bytes:
     """The canonical byte form."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    try:
+        return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    except ValueError:
+        pass
+    raise InvalidBlock("JSON has no infinity, no NaN and no numbers of more than 4300 digits: store them as text")
 
 
 def plain(value: Any, child: Encode) -> Any:
@@ -32,7 +39,19 @@ def plain(value: Any, child: Encode) -> Any:
         return [plain(item, child) for item in value]
     if isinstance(value, bytes):
         return {"$bytes": base64.b64encode(value).decode()}
-    return to_jsonable_python(value)
+    if isinstance(value, pydantic.SecretStr | pydantic.SecretBytes | pydantic.Secret):
+        raise InvalidBlock(
+            f"pydantic's {type(value).__name__} would be stored as its mask: use bondstone.blocks.SecretStr"
+        )
+    if is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name), child) for field in fields(value)}
+    try:
+        return to_jsonable_python(value)
+    except ValueError:  # pydantic's error shows the value
+        pass
+    raise InvalidBlock(
+        f"a {type(value).__name__} cannot be stored: give JSON values, bytes, or a type that pydantic writes as JSON"
+    )
 
 
 def _fields(model: BaseModel) -> list[tuple[str, Any]]:

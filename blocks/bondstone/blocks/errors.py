@@ -66,22 +66,25 @@ def _literal(text: str) -> Any:
 
 
 def _strings(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, bytes):
-        yield value.decode("utf-8", "replace")
-    elif isinstance(value, int | float):
-        yield str(value)
-    elif isinstance(value, SecretStr | SecretData):
-        yield from _strings(value.get_secret_value())
-    elif isinstance(value, BaseModel):
-        yield from _strings(value.__dict__)
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _strings(item)
-    elif isinstance(value, list | tuple | set | frozenset):
-        for item in value:
-            yield from _strings(item)
+    """Every text in `value`, secret ones and long numbers too."""
+    pending, seen = [value], set[int]()
+    while pending:
+        item = pending.pop()
+        if isinstance(item, SecretStr | SecretData):
+            item = item.get_secret_value()
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, bytes):
+            yield item.decode("utf-8", "replace")
+        elif type(item) in (int, float) and len(str(item)) >= 6:
+            yield str(item)
+        elif id(item) not in seen:
+            seen.add(id(item))  # what holds itself is looked through once
+            inner = item.__dict__ if isinstance(item, BaseModel) else item
+            if isinstance(inner, Mapping):
+                pending += inner.values()
+            elif isinstance(inner, list | tuple | set | frozenset):
+                pending += inner
 
 
 def invalid(model: type[BaseModel], error: ValidationError, subject: str) -> InvalidBlock:

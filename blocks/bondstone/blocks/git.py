@@ -16,18 +16,26 @@ class GitCredentials(Block):
     Sources: GitHub Docs, "Managing your personal access tokens" and "Authenticating as a GitHub App installation".
     """
 
-    username: Word | None = Field(None, description="User name that goes with the token.", examples=["x-access-token"])
-    token: Token | None = Field(None, description="Personal, project or deploy token.", examples=["ghp_example"])
+    username: Word | None = Field(
+        default=None, description="User name that goes with the token.", examples=["x-access-token"]
+    )
+    token: Token | None = Field(
+        default=None, description="Personal, project or deploy token.", examples=["ghp_example"]
+    )
     ssh_private_key: PrivateKey | None = Field(
-        None,
+        default=None,
         description="Private key in PEM form.",
         examples=["-----BEGIN OPENSSH PRIVATE KEY-----\n…\n-----END OPENSSH PRIVATE KEY-----"],
     )
-    ssh_passphrase: Token | None = Field(None, description="Passphrase of the private key.", examples=["example"])
-    app_id: Word | None = Field(None, description="Id of a GitHub App.", examples=["123456"])
-    app_installation_id: Word | None = Field(None, description="Id of the app's installation.", examples=["7654321"])
+    ssh_passphrase: Token | None = Field(
+        default=None, description="Passphrase of the private key.", examples=["example"]
+    )
+    app_id: Word | None = Field(default=None, description="Id of a GitHub App.", examples=["123456"])
+    app_installation_id: Word | None = Field(
+        default=None, description="Id of the app's installation.", examples=["7654321"]
+    )
     app_private_key: PrivateKey | None = Field(
-        None,
+        default=None,
         description="The app's private key in PEM form.",
         examples=["-----BEGIN RSA PRIVATE KEY-----\n…\n-----END RSA PRIVATE KEY-----"],
     )
@@ -48,15 +56,19 @@ class GitRepository(Block):
         description="URL to clone, without credentials.", examples=["https://github.com/zarr-developers/zarr-python"]
     )
     branch: Word | None = Field(
-        None, description="Branch whose head is followed; the default branch if nothing is given.", examples=["main"]
+        default=None,
+        description="Branch whose head is followed; the default branch if nothing is given.",
+        examples=["main"],
     )
-    tag: Word | None = Field(None, description="Tag.", examples=["v1.2.0"])
+    tag: Word | None = Field(default=None, description="Tag.", examples=["v1.2.0"])
     commit: str | None = Field(
-        None, description="Full commit id.", examples=["0" * 40], pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$"
+        default=None, description="Full commit id.", examples=["0" * 40], pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$"
     )
-    subpath: str | None = Field(None, description="Folder in the repository, relative.", examples=["flows/daily"])
+    subpath: str | None = Field(
+        default=None, description="Folder in the repository, relative.", examples=["flows/daily"]
+    )
     credentials: GitCredentials | None = Field(
-        None, description="Who asks; public repositories need none.", examples=["git-credentials/ci"]
+        default=None, description="Who asks; public repositories need none.", examples=["git-credentials/ci"]
     )
 
     _clean_url = field_validator("url")(no_userinfo)

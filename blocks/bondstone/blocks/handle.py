@@ -17,8 +17,8 @@ class Handle[B: Block]:
     """The current version of a block, at most `ttl` seconds stale.
 
     An embedded registry tells at once whether anything changed, so there it is never stale. While the registry does not answer, the last
-    value is served up to the registry's `max_ttl`, then `RegistryUnavailable` is raised. It pickles to the registry's URL (without a password)
-    and id and the block's name; the key comes from the process that unpickles it.
+    value is served up to the registry's `max_ttl`, then `RegistryUnavailable` is raised. It pickles to the registry's
+    URL (without a password) and id and the block's name; the key comes from the process that unpickles it.
     """
 
     def __init__(
@@ -76,7 +76,10 @@ class Handle[B: Block]:
 
 
 def live[B: Block](block: type[B], name: str, *, ttl: float | None = None) -> Handle[B]:
-    """A handle on the current version of `name`. `ttl` is in seconds, 60 or the registry's `max_ttl` if that is less; a larger one is refused."""
+    """A handle on the current version of `name`.
+
+    `ttl` is in seconds: 60, or the registry's `max_ttl` if that is less. A larger one is refused.
+    """
     return Handle(block, name, current_registry(), ttl=ttl)
 
 

@@ -12,12 +12,16 @@ from bondstone.blocks.block import Block
 class IcechunkRepo(Block):
     """An Icechunk repository in a bucket or in a local folder. Source: Icechunk documentation, "Storage"."""
 
-    bucket: S3Bucket | None = Field(None, description="Bucket that holds it.", examples=["s3-bucket/reports"])
+    bucket: S3Bucket | None = Field(default=None, description="Bucket that holds it.", examples=["s3-bucket/reports"])
     path: str | None = Field(
-        None, description="Local folder that holds it, instead of a bucket.", examples=["/data/ocean.icechunk"]
+        default=None, description="Local folder that holds it, instead of a bucket.", examples=["/data/ocean.icechunk"]
     )
-    prefix: str = Field("", description="Prefix in the bucket, below the bucket block's own.", examples=["ocean"])
-    branch: str = Field("main", description="Branch that tasks read and commit to.", examples=["main"], min_length=1)
+    prefix: str = Field(
+        default="", description="Prefix in the bucket, below the bucket block's own.", examples=["ocean"]
+    )
+    branch: str = Field(
+        default="main", description="Branch that tasks read and commit to.", examples=["main"], min_length=1
+    )
     virtual_chunk_credentials: dict[str, AwsCredentials] = Field(
         default_factory=dict,
         description="Credentials of virtual chunks, by the URL prefix of their container.",

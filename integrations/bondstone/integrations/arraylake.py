@@ -31,7 +31,7 @@ def _live_client() -> Any:
 
         @property
         def aclient(self) -> Any:
-            return _inner(self._handle.get())
+            return _inner(self._handle.get())  # pyright: ignore[reportArgumentType]  # blocks are hashable
 
         def __reduce__(self) -> tuple[Any, ...]:
             return _arrived, (self._handle,)

@@ -1,12 +1,13 @@
 """The keys of an AWS account, as they are now: one picklable provider behind every client."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from bondstone.blocks import AccessDenied, AwsCredentials, Block, Handle
+from bondstone.blocks import AccessDenied, AwsCredentials, Block, BondstoneError, Handle, NotFound, ServiceUnavailable
 from bondstone.integrations.extras import need
 
 
@@ -64,9 +65,31 @@ def _keys(credentials: AwsCredentials | None) -> Keys:
         token = credentials.session_token
         secret = credentials.secret_access_key.get_secret_value()
         return Keys(credentials.access_key_id or "", secret, token.get_secret_value() if token else None, None)
-    source = _chain(credentials)
-    frozen = source.get_frozen_credentials()
+    with _translated(credentials):
+        source = _chain(credentials)  # pyright: ignore[reportArgumentType]  # blocks are hashable
+        frozen = source.get_frozen_credentials()
     return Keys(frozen.access_key, frozen.secret_key, frozen.token, getattr(source, "_expiry_time", None))
+
+
+@contextmanager
+def _translated(credentials: AwsCredentials | None) -> Iterator[None]:
+    """Botocore's failures to find, assume or renew credentials as ours."""
+    kinds = need("botocore.exceptions", "aws")
+    who = (credentials.reference if credentials else None) or "the default chain"
+    found: BondstoneError
+    try:
+        yield
+    except kinds.ProfileNotFound:
+        found = NotFound(f"the profile of {who} is not in ~/.aws/config here: add it, or correct the block")
+    except kinds.ClientError as error:
+        code, status = error.response["Error"].get("Code"), error.response["ResponseMetadata"]["HTTPStatusCode"]
+        kind = AccessDenied if status in (400, 401, 403) else ServiceUnavailable
+        found = kind(f"AWS gave no keys for {who} ({code}): correct its role or key, or try again")
+    except kinds.BotoCoreError as error:
+        found = ServiceUnavailable(f"AWS gave no keys for {who} ({type(error).__name__}): try again, or correct it")
+    else:
+        return
+    raise found from None
 
 
 @lru_cache(maxsize=64)

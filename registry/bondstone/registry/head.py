@@ -55,8 +55,8 @@ class Head(NamedTuple):
 
     def _next(self, now: int, **numbers: int) -> "Head":
         # A clock that went backwards must not make a later change look older.
-        later = self._replace(generation=self.generation + 1, changed_at=max(now, self.changed_at))
-        return Head(**(later._asdict() | numbers))
+        later = {"generation": self.generation + 1, "changed_at": max(now, self.changed_at), **numbers}
+        return self._replace(**later)  # type: ignore[arg-type]  # its stub joins the types of all fields
 
     def tag(self, key: bytes, number: int, registry_id: str) -> bytes:
         """The tag that goes with the row: key id, then HMAC-SHA-256 over context and numbers."""

@@ -35,16 +35,20 @@ class KeyProvider(Protocol):
     @property
     def kind(self) -> str:
         """Which provider this is, for example ``key-file``."""
+        ...
 
     @property
     def key_id(self) -> str:
         """What tells its key from others, and says nothing about it, for example ``k1a2b3c4d``."""
+        ...
 
     def wrap(self, keys: bytes, context: Context) -> bytes:
         """`keys`, sealed for `context`."""
+        ...
 
     def unwrap(self, wrapped: bytes, context: Context) -> bytes:
         """What `wrap` was given; `Unreadable` if it was another key, another context or another text."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -102,11 +106,16 @@ class Passphrase:
 
 def environment_key(text: str) -> RawKey:
     """The key that `BONDSTONE_KEY` holds. Raises `InvalidSettings`."""
-    return RawKey("key", "BONDSTONE_KEY", _decode(text, "BONDSTONE_KEY"))
+    key = _decoded(text)
+    del text  # nearly a key, perhaps: a frame with it must not be in a traceback
+    return _raw_key("key", "BONDSTONE_KEY", key)
 
 
 def key_file(path: Path) -> RawKey:
-    """The key in `path`. Raises `KeyMissing`, `KeyExposed` if others than its owner may read it, `InvalidSettings` if it holds something else."""
+    """The key in `path`.
+
+    Raises `KeyMissing`, `KeyExposed` if others than its owner may read it, `InvalidSettings` if it holds something else.
+    """
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
@@ -119,7 +128,9 @@ def key_file(path: Path) -> RawKey:
         raise RegistryUnavailable(f"cannot read the key file {path} ({error.strerror})") from None
     if mode & 0o077:
         raise KeyExposed(f"the key file {path} can be read by others (mode {mode:04o}): run 'chmod 600' on it")
-    return RawKey("key-file", str(path), _decode(text.removesuffix("\n"), f"the key file {path}"))
+    key = _decoded(text.removesuffix("\n"))
+    del text
+    return _raw_key("key-file", f"the key file {path}", key)
 
 
 def make_key_file(path: Path, notice: Callable[[str], None] | None = None) -> RawKey:
@@ -139,12 +150,16 @@ def _to_stderr(line: str) -> None:
     sys.stderr.write(line + "\n")
 
 
-def _decode(text: str, source: str) -> bytes:
-    """One byte form only: what does not encode back to the same text is refused."""
+def _decoded(text: str) -> bytes | None:
+    """One byte form only: what does not encode back to the same text is no key."""
     try:
         key = base64.b64decode(text + "=", altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
-        key = b""
-    if len(key) != KEY_BYTES or base64.urlsafe_b64encode(key).decode().rstrip("=") != text:
+        return None
+    return key if len(key) == KEY_BYTES and base64.urlsafe_b64encode(key).decode().rstrip("=") == text else None
+
+
+def _raw_key(kind: str, source: str, key: bytes | None) -> RawKey:
+    if key is None:
         raise InvalidSettings(f"{source} does not hold a bondstone key: expected one line of 43 characters (base64url)")
-    return key
+    return RawKey(kind, source, key)

@@ -51,7 +51,7 @@ def slug(text: str) -> str:
     """The nearest legal name: ``My Reports`` becomes ``my-reports``."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     segments = (re.sub(r"[^a-z0-9._-]+", "-", part.lower()).strip("-.") for part in plain.split("/"))
-    return "/".join(segment for segment in segments if segment)[:MAX_LENGTH]
+    return "/".join(segment for segment in segments if segment)[:MAX_LENGTH].rstrip("/")
 
 
 @lru_cache(maxsize=4096)
@@ -110,8 +110,8 @@ class Reference(str):
 
     def __new__(cls, kind: str, name: str, version: int | None = None, field: str | None = None) -> Self:
         """Raises `InvalidName` for an illegal part."""
-        if version is not None and (type(version) is not int or version < 1):
-            raise InvalidName("a version is a whole number from 1")
+        if version is not None and (type(version) is not int or not 1 <= version < 10**18):
+            raise InvalidName("a version is a whole number from 1, of at most 18 digits")
         if field is not None and not _FIELD.fullmatch(field):
             raise InvalidName(f"illegal field {shown(field)} in a reference: a field is a name such as 'access_key_id'")
         text = f"{check_kind(kind)}/{check_name(name)}"

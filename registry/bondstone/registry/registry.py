@@ -6,15 +6,18 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import NamedTuple
+from functools import wraps
+from typing import Any, Concatenate, NamedTuple
 
 from bondstone.registry.envelope import Context, unreadable
 from bondstone.registry.errors import (
     BondstoneError,
     Conflict,
     InvalidBlock,
+    InvalidName,
     InvalidSettings,
     NotFound,
+    RegistryUnavailable,
     Unreadable,
     WrongKey,
 )
@@ -41,9 +44,18 @@ class Document(NamedTuple):
     version: int
     saved_at: int  # microseconds since 1970
     content: bytes
+    made: dict[Any, Any]  # what the caller made of the content, if it likes to find that again; empty at first
 
     def __repr__(self) -> str:
         return f"Document(version={self.version})"
+
+
+class _Opened(NamedTuple):
+    """A document, the sealed bytes that it was opened from, and the registry's state when they were read, or before."""
+
+    state: object
+    sealed: Sealed | None
+    document: Document
 
 
 class Version(NamedTuple):
@@ -70,6 +82,22 @@ class Listed(NamedTuple):
     @property
     def reference(self) -> Reference:
         return Reference(self.kind, self.name)
+
+
+def _recorded[**P, R](
+    change: "Callable[Concatenate[Registry, str, str, P], R]",
+) -> "Callable[Concatenate[Registry, str, str, P], R]":
+    """Record the refusal of a change; a change that is made is recorded in its own transaction."""
+
+    @wraps(change)
+    def call(self: "Registry", kind: str, name: str, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return change(self, kind, name, *args, **kwargs)
+        except BondstoneError as error:
+            self._refused(change.__name__, kind, name, error)
+            raise
+
+    return call
 
 
 class Registry:
@@ -106,8 +134,13 @@ class Registry:
     @classmethod
     def open(cls, store: SqlStore, provider: KeyProvider, *, clock: Callable[[], int] = microseconds) -> "Registry":
         """Open an existing registry. Raises `WrongKey` before anything is read or written."""
-        store.database.check_schema()
-        return cls(store, Keyring.unwrap(store.settings().registry_id, store.keyrings(), provider), clock=clock)
+        try:
+            store.database.check_schema()
+            keyring = Keyring.unwrap(store.settings().registry_id, store.keyrings(), provider)
+        except BondstoneError:
+            store.database.close()
+            raise
+        return cls(store, keyring, clock=clock)
 
     @property
     def max_ttl(self) -> int:
@@ -122,13 +155,14 @@ class Registry:
         changed = row._replace(generation=row.generation + 1, changed_at=now)
         self._store.set_settings(_seal_settings(self._keyring, changed, seconds))
 
+    @_recorded
     def save(
         self, kind: str, name: str, content: bytes, *, overwrite: bool = False, base: int | None = None
     ) -> Document:
         """Save the next version of a name and make it the current one.
 
-        Without `overwrite` the name must be free. With `base`, the current version must be that one. Raises `Conflict`, with nothing changed,
-        `InvalidName`, or `InvalidBlock` above 1 MiB.
+        Without `overwrite` the name must be free. With `base`, the current version must be that one. Raises `Conflict`,
+        with nothing changed, `InvalidName`, or `InvalidBlock` above 1 MiB.
         """
 
         def allowed(head: Head) -> Head:
@@ -142,6 +176,7 @@ class Registry:
 
         return self._add("save", kind, name, content, lambda head, number, now: allowed(head).saved(number, now))
 
+    @_recorded
     def stage(self, kind: str, name: str, content: bytes) -> Document:
         """Save the next version of a name as its pending one; `promote` makes it current."""
         return self._add("stage", kind, name, content, lambda head, number, now: head.staged(number, now))
@@ -149,7 +184,8 @@ class Registry:
     def _add(
         self, action: str, kind: str, name: str, content: bytes, move: Callable[[Head, int, int], Head]
     ) -> Document:
-        check_kind(kind), check_name(name)
+        check_kind(kind)
+        check_name(name)
         if len(content) > MAX_DOCUMENT:
             raise InvalidBlock(f"{kind}/{name} is larger than 1 MiB: keep the data elsewhere and save where it is")
         for attempt in range(_RETRIES):
@@ -164,38 +200,49 @@ class Registry:
                 if attempt == _RETRIES - 1:
                     raise
             else:
-                return Document(version, moved.changed_at, content)
+                return Document(version, moved.changed_at, content, {})
         raise AssertionError("unreachable")
 
     def state(self) -> object:
         """Something that is the same object as long as nobody changed anything here, as far as this thread was told. Costs 6 µs."""
-        connection = self._store.database.connection()
-        connection.unchanged()
-        return connection.epoch
+        return self._store.state(self._store.database.connection())
 
     def load(self, kind: str, name: str, version: int | None = None) -> Document:
         """The current version of a name, or the one asked for. Raises `NotFound`, `Unreadable`, `WrongKey`, `RegistryUnavailable`."""
         try:
             document = self._current(kind, name) if version is None else self._version(kind, name, version)
         except BondstoneError as error:
-            self._reads.add(for_the_record(kind), for_the_record(name), version or 0, error.code)
+            self._refused("load", kind, name, error, version)
             raise
         self._reads.add(kind, name, document.version, "ok")
         return document
 
+    def _refused(self, action: str, kind: str, name: str, error: BondstoneError, version: int | None = None) -> None:
+        """Record a refusal, where there is something to record it in."""
+        if not isinstance(error, RegistryUnavailable):
+            number = version if version is not None and _plausible(version) else 0
+            self._reads.add(for_the_record(str(kind)), for_the_record(str(name)), number, error.code, action)
+
     def _current(self, kind: str, name: str) -> Document:
         connection = self._store.database.connection()
-        if connection.unchanged() and (known := connection.memo.get((kind, name))) is not None:
-            return known  # type: ignore[no-any-return]
-        check_kind(kind), check_name(name)
-        found = self._store.load(kind, name)
+        known: _Opened | None = connection.memo.get((kind, name))
+        # Where nothing is known the last state will do: what is read from here on is not older.
+        state = self._store.state(connection) if known else connection.epoch
+        if known and known.state is state:
+            return known.document
+        connection.memo.pop((kind, name), None)
+        check_kind(kind)
+        check_name(name)
+        found = self._store.load(connection, kind, name)
         if found is None or self._keyring.check(*found[:2]).deleted:
             raise NotFound(self._missing(kind, name))
         head, _, sealed = found
         if not head.current:
             raise NotFound(f"{kind}/{name} has only a pending version: promote it first")
-        document = self._open(kind, name, sealed, f"{kind}/{name}")
-        connection.remember((kind, name), document)
+        # Of the same name, version and bytes comes the same document: only the head has to be proved again.
+        same = known and known.sealed == sealed
+        document = known.document if known and same else self._open(kind, name, sealed, f"{kind}/{name}")
+        connection.remember((kind, name), _Opened(state, sealed, document))
         return document
 
     def _version(self, kind: str, name: str, version: int) -> Document:
@@ -213,7 +260,7 @@ class Registry:
         if sealed is None:  # the head proves that there was one
             raise unreadable(what)
         context = self._context(kind, name, sealed.version, sealed.saved_at)
-        return Document(sealed.version, sealed.saved_at, self._keyring.open(context, sealed.envelope, what))
+        return Document(sealed.version, sealed.saved_at, self._keyring.open(context, sealed.envelope, what), {})
 
     def history(self, kind: str, name: str) -> list[Version]:
         """Every version of a name, oldest first, deleted ones included. Raises `NotFound` if the name was never used."""
@@ -238,6 +285,7 @@ class Registry:
             return self._open(kind, name, row, "") is not None
         return False
 
+    @_recorded
     def delete(self, kind: str, name: str) -> None:
         """Put a tombstone over all versions of a name; their numbers are not used again. Raises `NotFound`.
 
@@ -262,6 +310,7 @@ class Registry:
         generation = found[0].generation if _plausible(found[0].generation) else 0
         return Head(kind, name, generation, pending=highest, highest=highest), found[1]
 
+    @_recorded
     def promote(self, kind: str, name: str) -> None:
         """Make the pending version current. Raises `Conflict` if nothing is pending: a save in between lets it go."""
         head = self._existing(kind, name)
@@ -269,6 +318,7 @@ class Registry:
             raise Conflict(f"{kind}/{name} has no pending version (a later save lets it go): stage one again")
         self._commit(head.promoted(self._clock()), None, "promote", head.pending)
 
+    @_recorded
     def rollback(self, kind: str, name: str) -> None:
         """Make the previous version current again. Raises `Conflict` if there is none."""
         head = self._existing(kind, name)
@@ -293,11 +343,12 @@ class Registry:
 
     def close(self) -> None:
         """Record the reads and close this thread's connection."""
-        self._reads.flush()
+        self._reads.close()
         self._store.database.close()
 
     def _head(self, kind: str, name: str) -> Head | None:
-        check_kind(kind), check_name(name)
+        check_kind(kind)
+        check_name(name)
         found = self._store.head(kind, name)
         return found and self._keyring.check(*found)
 
@@ -319,7 +370,7 @@ class Registry:
         from difflib import get_close_matches
 
         names = [head.name for head, _ in self._store.heads(kind, EVERYTHING, 0)]
-        near = get_close_matches(name, names, 1)
+        near = get_close_matches(name, filter(_is_name, names), 1)
         hint = f"did you mean '{near[0]}'?" if near else f"save it first, or see 'bondstone ls --kind {kind}'"
         return f"there is no {kind} named {shown(name)}: {hint}"
 
@@ -335,6 +386,13 @@ class Registry:
             else Listed(_printable(head.kind), _printable(head.name), 0, when(0), False)
             for head, tag in rows
         ]
+
+
+def _is_name(cell: object) -> bool:
+    """Whether a name that nothing proves may be shown: it may have been planted."""
+    with suppress(InvalidName):
+        return isinstance(cell, str) and bool(check_name(cell))
+    return False
 
 
 def _printable(cell: object) -> str:

@@ -81,6 +81,7 @@ class Settings(NamedTuple):
         except KeyMissing as error:
             store.database.check_schema()
             expected = " or ".join(row.key_id for row in store.keyrings())
+            store.database.close()
             raise KeyMissing(f"{error} (this registry expects {expected})") from None
         return Registry.open(store, provider)
 
@@ -94,7 +95,7 @@ class Settings(NamedTuple):
     def _apart(self) -> None:
         """A key beside the data is copied, backed up and stolen with it."""
         raw = not (self.key or self.passphrase)
-        if raw and self.key_path.parent == self.path.parent:
+        if raw and self.key_path.resolve().parent == self.path.resolve().parent:
             raise InvalidSettings(
                 "the key file must not lie in the folder of the registry: set BONDSTONE_KEY_FILE to another folder"
             )
@@ -125,11 +126,12 @@ _raw_names: list[Any] = [os.environ.encodekey(name) if hasattr(os.environ, "_dat
 
 def current_registry(*, create: bool = False) -> Registry:
     """The registry that the environment names, opened once per process and setting."""
-    key = tuple(map(_raw_environment.get, _raw_names))
-    registry = _opened.get(key)
+    # Never in a local: it holds the key or the passphrase, and crash reporters show locals.
+    registry = _opened.get(tuple(map(_raw_environment.get, _raw_names)))
     if registry is None:
         settings = Settings.from_environment()
-        registry = _opened[key] = settings.create() if create else settings.open()
+        registry = settings.create() if create else settings.open()
+        _opened[tuple(map(_raw_environment.get, _raw_names))] = registry
     return registry
 
 

@@ -23,13 +23,13 @@ Row = tuple[Any, ...]
 
 
 class Connection:
-    """One thread's connection, and a memo that lives as long as the file is unchanged."""
+    """One thread's connection, and a memo of what was read through it."""
 
     def __init__(self, path: Path, identity: Identity) -> None:
         self.identity, self.pid = identity, os.getpid()
         self.read_only = False
         self.memo: dict[tuple[str, str], Any] = {}
-        self.epoch = object()  # another one after each change
+        self.epoch = object()  # what `state` gave last
         self._raw = self._connect(path)
         self._cursor = self._raw.cursor()  # a new one for each statement costs a microsecond
         self._version = -1
@@ -56,18 +56,12 @@ class Connection:
         """How many rows it changed."""
         return self._cursor.execute(SQLITE[statement], parameters).rowcount
 
-    def unchanged(self) -> bool:
-        """Whether nobody committed since the last call; empties the memo if somebody did. Costs 3 µs."""
+    def state(self) -> object:
+        """The same object as long as nobody commits. Costs 3 µs."""
         version = self._cursor.execute("PRAGMA data_version").fetchall()[0][0]
-        if version == self._version:
-            return True
-        self._version = version
-        self._changed()
-        return False
-
-    def _changed(self) -> None:
-        self.memo.clear()
-        self.epoch = object()
+        if version != self._version:
+            self._version, self.epoch = version, object()
+        return self.epoch
 
     def remember(self, key: tuple[str, str], value: Any) -> None:
         if len(self.memo) >= _MEMO_SIZE:
@@ -86,7 +80,7 @@ class Connection:
                 self._raw.execute("ROLLBACK")
             raise
         finally:
-            self._changed()  # the counter of a connection does not count its own commits
+            self.epoch = object()  # the counter of a connection does not count its own commits
 
     def close(self) -> None:
         self._raw.close()
@@ -137,7 +131,9 @@ class SqliteDatabase:
             old.close()
         with self.errors():
             new = Connection(self.path, identity)
-        while len(self._connections) >= _MOST_THREADS:  # of threads that ended; one in use is closed when its user is done
+        while (
+            len(self._connections) >= _MOST_THREADS
+        ):  # of threads that ended; one in use is closed when its user is done
             self._connections.pop(next(iter(self._connections)), None)
         self._connections[threading.get_ident()] = new
         return new
@@ -165,7 +161,7 @@ class SqliteDatabase:
                 if "alembic_version" in tables
                 else None
             )
-        if found is None or not {"registry", "heads"} <= tables:
+        if found is None or type(found[0]) is not str or not {"registry", "heads"} <= tables:
             raise RegistryUnavailable(
                 f"{self.path} is not a bondstone registry: set BONDSTONE_REGISTRY to one, or to a new path"
             )
@@ -197,19 +193,27 @@ def migrate(path: Path) -> None:
     """Bring the file to the newest schema, by Alembic. The write-ahead log is switched on here, once, and stays with the file."""
     from alembic import command
     from alembic.config import Config
-    from sqlalchemy import create_engine
+    from sqlalchemy import URL, create_engine
+    from sqlalchemy.exc import DBAPIError
     from sqlalchemy.pool import NullPool
 
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, hide_parameters=True)
-    with engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-        connection.commit()
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        connection.commit()
-    engine.dispose()
+    engine = create_engine(URL.create("sqlite", database=str(path)), poolclass=NullPool, hide_parameters=True)
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            connection.commit()
+            config = Config()
+            config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+    except DBAPIError as error:
+        fault = _unavailable(path, str(error.orig))
+    else:
+        return
+    finally:
+        engine.dispose()
+    raise fault
 
 
 def _unavailable(path: Path, reason: str) -> RegistryUnavailable:

@@ -8,7 +8,7 @@ from bondstone.registry.envelope import unreadable
 from bondstone.registry.errors import Conflict
 from bondstone.registry.head import Head
 from bondstone.registry.keyring import WrappedKeyring
-from bondstone.registry.sqlite import SqliteDatabase
+from bondstone.registry.sqlite import Connection, SqliteDatabase
 
 EVERYTHING = 2**62  # as a limit
 
@@ -83,10 +83,17 @@ class SqlStore:
         if not changed:
             raise Conflict("another process changed the settings of this registry first: try again")
 
-    def load(self, kind: str, name: str) -> tuple[Head, bytes, Sealed | None] | None:
+    def state(self, connection: Connection) -> object:
+        """The same object as long as nobody commits, as far as this connection was told."""
+        try:
+            return connection.state()
+        except sqlite3.Error as error:
+            raise self.database.error(error) from None
+
+    def load(self, connection: Connection, kind: str, name: str) -> tuple[Head, bytes, Sealed | None] | None:
         """A name's head with its tag, and its current version, in one read; None if the name was never used."""
         try:  # not `errors()`: a context manager costs a tenth of a load
-            rows = self.database.connection().rows("load", {"kind": kind, "name": name})
+            rows = connection.rows("load", {"kind": kind, "name": name})
         except sqlite3.Error as error:
             raise self.database.error(error) from None
         if not rows:

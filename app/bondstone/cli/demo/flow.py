@@ -44,7 +44,8 @@ def seasonal_averages(snapshot: str) -> xr.Dataset:
     """Mean temperature of each season (season, latitude, longitude; K), read from the version that was just committed."""
     store = icechunk.connect("ocean").readonly_session(snapshot_id=snapshot).store
     with xr.open_zarr(store, group="sst/monthly", consolidated=False) as monthly:
-        return monthly[["surface_temperature"]].groupby("time.season").mean("time").load()
+        averages: xr.Dataset = monthly[["surface_temperature"]].groupby("time.season").mean("time")
+        return averages.load()
 
 
 def as_csv(averages: xr.Dataset) -> bytes:
@@ -53,7 +54,7 @@ def as_csv(averages: xr.Dataset) -> bytes:
 
     weights = np.cos(np.deg2rad(averages.latitude))
     means = averages.surface_temperature.weighted(weights).mean(["latitude", "longitude"])
-    return means.to_series().to_csv().encode()
+    return str(means.to_series().to_csv()).encode()
 
 
 def signed(table: bytes) -> bytes:

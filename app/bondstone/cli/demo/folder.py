@@ -10,7 +10,10 @@ _MARK = ".bondstone-demo"
 
 
 def prepared(folder: Path) -> Path:
-    """An empty folder, with the demo's registry and key as this process's own. Raises `InvalidSettings` rather than delete what is not the demo's."""
+    """An empty folder, with the demo's registry and key as this process's own.
+
+    Raises `InvalidSettings` rather than delete what is not the demo's.
+    """
     folder = folder.absolute()
     if folder.exists() and any(folder.iterdir()) and not (folder / _MARK).exists():
         raise InvalidSettings(f"{folder} holds something else: choose another folder with --folder")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 
-from bondstone.blocks import AccessDenied, AwsCredentials, IcechunkRepo, S3Bucket, Secret
+from bondstone.blocks import AccessDenied, AwsCredentials, IcechunkRepo, S3Bucket, Secret, SecretStr
 from bondstone.cli.demo.folder import prepared
 from bondstone.integrations.extras import need
 from bondstone.integrations.receipts import Receipt
@@ -79,13 +79,13 @@ def _save_blocks(story: Story, server: "S3Server") -> "KeyPair":
     bucket = S3Bucket(bucket="reports", endpoint=server.endpoint, credentials=aws).save("reports")
     IcechunkRepo(bucket=bucket, prefix="ocean").save("ocean")
     signing = secrets.token_urlsafe(32)
-    Secret(value=signing).save("report-signing-key")
+    Secret(value=SecretStr(signing)).save("report-signing-key")
     story.secrets |= {"the first AWS secret key": key.secret_access_key, "the signing key": signing}
     return key
 
 
 def _credentials(key: "KeyPair") -> AwsCredentials:
-    return AwsCredentials(access_key_id=key.access_key_id, secret_access_key=key.secret_access_key)
+    return AwsCredentials(access_key_id=key.access_key_id, secret_access_key=SecretStr(key.secret_access_key))
 
 
 def _rotate(story: Story, server: "S3Server", old: "KeyPair") -> None:

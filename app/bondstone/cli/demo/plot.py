@@ -17,11 +17,12 @@ def plot(path: Path) -> None:
     coldest, warmest = (float(bound) for bound in values.quantile([0.01, 0.99]))
     figure = Figure(figsize=(12, 6), layout="constrained")
     figure.suptitle("Sea-surface temperature, tropical strip, mean of 2006 to 2010")
+    maps = []
     for axes, season in zip(figure.subplots(4, sharex=True), ("DJF", "MAM", "JJA", "SON"), strict=True):
         one = values.sel(season=season)
-        mesh = axes.pcolormesh(one.longitude, one.latitude, one, vmin=coldest, vmax=warmest, cmap="viridis")
+        maps.append(axes.pcolormesh(one.longitude, one.latitude, one, vmin=coldest, vmax=warmest, cmap="viridis"))
         axes.set_title(season, loc="left", fontsize="small")
         axes.set_ylabel("latitude (°)")
-    axes.set_xlabel("longitude (°)")
-    figure.colorbar(mesh, ax=figure.axes, label="K", extend="both")
+    figure.axes[-1].set_xlabel("longitude (°)")
+    figure.colorbar(maps[0], ax=figure.axes, label="K", extend="both")
     figure.savefig(path, dpi=120)

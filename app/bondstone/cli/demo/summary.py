@@ -56,7 +56,8 @@ class Summary:
 
     def _tell_hunt(self, console: Console) -> None:
         files, size = self.searched
-        what = f"{len(self.story.secrets)} secrets in {files} files ({size / 1e6:.1f} MB: registry, {self.story.engine}, logs, pickles, results)"
+        places = f"{size / 1e6:.1f} MB: registry, {self.story.engine}, logs, pickles, results"
+        what = f"{len(self.story.secrets)} secrets in {files} files ({places})"
         style = "bold red" if self.hits else "bold green"
         console.print(f"Searched for {what}: [{style}]{len(self.hits)} found in clear[/{style}]", soft_wrap=True)
         for hit in self.hits:

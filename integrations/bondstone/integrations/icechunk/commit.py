@@ -4,6 +4,7 @@ import hashlib
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -65,26 +66,19 @@ def _commit(job: _Commit, sleep: Callable[[float], None] = time.sleep) -> Commit
     block = job.handle.get()
     with translated(block), commit_lock(block):
         for attempt in range(TRIES):
-            receipt = _try(job, opened(job.handle))
+            receipt = _try(job)
             if receipt is not None:
                 return receipt
             sleep(random.uniform(0, min(2.0, 0.05 * 2**attempt)))  # noqa: S311 -- jitter, not a key
     raise Conflict(f"other writers of {block.reference} were faster {TRIES} times: try again later")
 
 
-def _try(job: _Commit, repository: "icechunk.Repository") -> CommitReceipt | None:
+def _try(job: _Commit) -> CommitReceipt | None:
     """One attempt on the newest state; None if it must be replayed on a newer one."""
     vendor = need("icechunk", "icechunk")
     block = job.handle.get()
-    session = repository.writable_session(block.branch)
-    parent = session.snapshot_id
-    if job.marker and _exists(session, job.marker):
-        return _receipt(job, block, _found(repository, block.branch, job.marker) or parent, None, already=True)
     try:
-        _write(job, session)
-        snapshot = session.commit(
-            job.message, _metadata(job, block), rebase_with=vendor.ConflictDetector(), rebase_tries=3
-        )
+        return _committed(job, block, opened(job.handle))
     except (vendor.ConflictError, vendor.RebaseFailedError):
         return None
     except vendor.StorageError as error:
@@ -92,7 +86,24 @@ def _try(job: _Commit, repository: "icechunk.Repository") -> CommitReceipt | Non
         if not refused(error) or job.handle.get() == block:
             raise
         return None
-    return _receipt(job, block, snapshot, parent, already=False)
+
+
+def _committed(job: _Commit, block: IcechunkRepo, repository: "icechunk.Repository") -> CommitReceipt:
+    session = repository.writable_session(block.branch)
+    if job.marker and _exists(session, job.marker):
+        found = _found(repository, block.branch, job.marker) or session.snapshot_id
+        return _receipt(job, block, found, None, already=True)
+    _write(job, session)
+    solver = need("icechunk", "icechunk").ConflictDetector()
+    snapshot = session.commit(job.message, _metadata(job, block), rebase_with=solver, rebase_tries=3)
+    return _receipt(job, block, snapshot, _parent(repository, snapshot), already=False)
+
+
+def _parent(repository: "icechunk.Repository", snapshot: str) -> str | None:
+    """The version before; a rebase may have changed it. None if the storage just went: the commit is in, and must not fail for that."""
+    with suppress(need("icechunk", "icechunk").StorageError):
+        return repository.lookup_snapshot(snapshot).parent_id
+    return None
 
 
 def _write(job: _Commit, session: "icechunk.Session") -> None:

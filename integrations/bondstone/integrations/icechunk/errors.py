@@ -23,6 +23,10 @@ def translated(block: IcechunkRepo) -> Iterator[None]:
         yield
     except vendor.StorageError as error:
         found = _translated(block, error)
+    except vendor.RefNotFoundError:
+        found = NotFound(
+            f"there is no branch '{block.branch}' in the repository of {block.reference}: create it, or correct the block"
+        )
     except vendor.InvalidInputError as error:
         if "empty prefix" not in str(error):
             raise

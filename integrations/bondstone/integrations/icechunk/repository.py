@@ -1,19 +1,22 @@
 """The vendor's own repository for an `IcechunkRepo` block."""
 
+import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bondstone.blocks import Handle, IcechunkRepo, S3Bucket, live
+from bondstone.blocks import Handle, IcechunkRepo, InvalidBlock, S3Bucket, live
 from bondstone.integrations.aws import LiveKeys
 from bondstone.integrations.extras import need
-from bondstone.integrations.icechunk.errors import translated
+from bondstone.integrations.icechunk.errors import refused, translated
 from bondstone.integrations.s3.place import Place
 
 if TYPE_CHECKING:
     import icechunk
 
 LOCK_SECONDS = 300.0
+CREATE_TRIES = 6  # waiting 3 s in all
 
 
 class IcechunkKeys(LiveKeys):
@@ -34,19 +37,42 @@ def connect(name: str, *, ttl: float | None = None) -> "icechunk.Repository":
     Its credentials are asked for again after at most `ttl` seconds; it, its sessions and forks pickle to the name of the block. Raises
     `AccessDenied`, `NotFound` (no such bucket), `ServiceUnavailable`.
     """
-    return opened(live(IcechunkRepo, name, ttl=ttl))
+    handle = live(IcechunkRepo, name, ttl=ttl)
+    with _creation_lock(handle.get()):
+        return opened(handle)
 
 
-def opened(handle: Handle[IcechunkRepo]) -> "icechunk.Repository":
+def opened(handle: Handle[IcechunkRepo], sleep: Callable[[float], None] = time.sleep) -> "icechunk.Repository":
     """The repository that `handle` shows now."""
-    block = handle.get()
+    for attempt in range(CREATE_TRIES):
+        block = handle.get()
+        with translated(block):
+            repository = _open_or_create(handle, block)
+        if repository is not None:
+            return repository
+        sleep(0.05 * 2**attempt)
+    raise InvalidBlock(f"the place of {block.reference} holds something that is no repository: give it another prefix")
+
+
+def _open_or_create(handle: Handle[IcechunkRepo], block: IcechunkRepo) -> "icechunk.Repository | None":
+    """None if it is worth another look."""
     vendor = need("icechunk", "icechunk")
-    with translated(block):
+    try:
         return vendor.Repository.open_or_create(  # type: ignore[no-any-return]
             _storage(vendor, handle, block),
             config=vendor.RepositoryConfig(storage=_patience(vendor)),
             authorize_virtual_chunk_access=_virtual(vendor, handle, block),
         )
+    except vendor.ConflictError:  # icechunk looks, then creates: of all who do, one is first
+        return None
+    except vendor.InvalidInputError as error:
+        if "clean prefixes" not in str(error):  # somebody has begun to create it, or it is something else
+            raise
+        return None
+    except vendor.StorageError as error:
+        if not refused(error) or handle.get() == block:
+            raise
+        return None  # the key was replaced meanwhile
 
 
 def _patience(vendor: Any) -> Any:
@@ -100,3 +126,8 @@ def commit_lock(block: IcechunkRepo) -> AbstractContextManager[Any]:
     place = folder(block)
     place.parent.mkdir(parents=True, exist_ok=True)
     return need("filelock", "icechunk").FileLock(f"{place}.lock", timeout=LOCK_SECONDS)  # type: ignore[no-any-return]
+
+
+def _creation_lock(block: IcechunkRepo) -> AbstractContextManager[Any]:
+    """What opening must hold: for a local repository that is not there yet, the lock of commits."""
+    return nullcontext() if (folder(block) / "repo").exists() else commit_lock(block)

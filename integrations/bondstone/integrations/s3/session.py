@@ -26,7 +26,7 @@ class LiveAioCredentials(_credentials):  # type: ignore[misc]
 
 
 class LiveSession(_session):  # type: ignore[misc]
-    """A session for s3fs. Equal when it is for the same block, so that fsspec's cache of file systems works."""
+    """A session for s3fs. Equal when it is for the same block of the same registry, as fsspec's cache of file systems must know."""
 
     def __init__(self, live_keys: LiveKeys) -> None:
         super().__init__()
@@ -34,7 +34,8 @@ class LiveSession(_session):  # type: ignore[misc]
         self._credentials = LiveAioCredentials(live_keys)
 
     def __repr__(self) -> str:
-        return f"LiveSession({self._live_keys.handle!r})"
+        registry, reference = self._live_keys.handle.source
+        return f"LiveSession({reference!r}, ttl={self._live_keys.handle.ttl:g}, registry={registry!r})"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, LiveSession) and repr(self) == repr(other)

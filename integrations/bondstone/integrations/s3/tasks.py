@@ -1,12 +1,14 @@
 """S3 tasks: picklable callables that hold the name of an `S3Bucket` block."""
 
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from bondstone.blocks import Handle, InvalidName, NotFound, S3Bucket, live
+from bondstone.integrations.aws import LiveKeys
 from bondstone.integrations.extras import need
 from bondstone.integrations.receipts import ObjectReceipt
 from bondstone.integrations.s3 import clients
@@ -29,7 +31,8 @@ class S3Upload:
     def __call__(self, source: bytes | str | os.PathLike[str] | IO[bytes], /, *, key: str) -> ObjectReceipt:
         """Upload bytes, a file by its path, or an open binary file from where it stands.
 
-        Raises `AccessDenied`, `NotFound` (no such bucket or file), `ServiceUnavailable`, `InvalidName` for a key that S3 clients would change.
+        Raises `AccessDenied`, `NotFound` (no such bucket or file), `ServiceUnavailable`, `InvalidName` for a key that
+        S3 clients would change.
         """
         return _put(self, source, _checked(key))
 
@@ -47,8 +50,8 @@ class S3Download:
 
 
 def _checked(key: str) -> str:
-    if not key or key.startswith("/") or "//" in key or any(part in (".", "..") for part in key.split("/")):
-        raise InvalidName("a key is not empty, does not begin with '/', and has no empty, '.' or '..' segment")
+    if any(part in ("", ".", "..") for part in key.split("/")):
+        raise InvalidName("a key is not empty, neither begins nor ends with '/', and has no empty, '.' or '..' segment")
     return key
 
 
@@ -87,17 +90,23 @@ def _opened(source: Any) -> tuple[Any, int | None]:
 
 
 def _get(task: S3Download, key: str, to: Path | None) -> bytes | ObjectReceipt:
-    block, result = _with_store(task, lambda store: need("obstore", "aws").get(store, key))
+    obstore = need("obstore", "aws")
     if to is None:
-        return bytes(result.bytes())
-    draft = to.with_name(f".{to.name}.{os.getpid()}")
+        return _with_store(task, lambda store: bytes(obstore.get(store, key).bytes()))[1]
+
+    def stream(store: "S3Store") -> tuple[str | None, int]:
+        file.seek(0), file.truncate()
+        found = obstore.get(store, key)
+        return found.meta["e_tag"], sum(file.write(chunk) for chunk in found.stream())
+
+    draft = to.with_name(f".{to.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         with draft.open("wb") as file:
-            size = sum(file.write(chunk) for chunk in result.stream())
+            block, (etag, size) = _with_store(task, stream)
         draft.replace(to)
     finally:
         draft.unlink(missing_ok=True)
-    return _receipt(block, key, result.meta["e_tag"], size)
+    return _receipt(block, key, etag, size)
 
 
 def _receipt(block: S3Bucket, key: str, etag: str | None, size: int) -> ObjectReceipt:
@@ -108,6 +117,8 @@ def _with_store[T](task: S3Upload | S3Download, call: Callable[["S3Store"], T]) 
     """`call` with a store of the task's bucket. A refusal is answered once by a new store, with the keys as they are by then."""
     handle = live(S3Bucket, task.bucket, ttl=task.ttl)
     block = handle.get()
+    if not block.anonymous:
+        LiveKeys(handle).keys()  # obstore hides why its provider fails
     with translated(block):
         try:
             return block, call(_kept(handle, Place.of(block)))
@@ -116,16 +127,16 @@ def _with_store[T](task: S3Upload | S3Download, call: Callable[["S3Store"], T]) 
         return block, call(_renewed(handle, Place.of(block)))
 
 
-_stores: dict[tuple[str, str, Place, int], "S3Store"] = {}
+_stores: dict[tuple[str, str, float, Place, int], "S3Store"] = {}
 
 
 def _kept(handle: Handle[S3Bucket], place: Place) -> "S3Store":
     """One store per bucket and process: it keeps connections open, and its keys are live."""
-    key = (*handle.source, place, os.getpid())
+    key = (*handle.source, handle.ttl, place, os.getpid())
     return _stores.get(key) or _renewed(handle, place)
 
 
 def _renewed(handle: Handle[S3Bucket], place: Place) -> "S3Store":
-    key = (*handle.source, place, os.getpid())
+    key = (*handle.source, handle.ttl, place, os.getpid())
     _stores[key] = store = clients.store(handle)
     return store

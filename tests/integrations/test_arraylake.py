@@ -1,0 +1,158 @@
+"""Arraylake's own client, unmodified, with the token that is current: against a small service of ours on 127.0.0.1."""
+
+import os
+import pickle
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import arraylake
+import cloudpickle  # type: ignore[import-untyped]
+import pytest
+from arraylake.exceptions import ArraylakeClientError
+
+from bondstone.blocks import InvalidBlock, NotFound
+from bondstone.cli.demo.hunt import hunt_bytes
+from bondstone.cli.demo.process import child_server, listening
+from bondstone.integrations.arraylake import connect
+from tests.integrations.conftest import elsewhere, save
+
+REPOS = ["ocean", "air"]
+
+
+@dataclass
+class Service:
+    """A running service, and which tokens it accepts."""
+
+    uri: str
+    tokens: Path = field(repr=False)
+
+    def accept(self, *tokens: str) -> None:
+        """These from now on, and no others."""
+        self.tokens.write_text("\n".join(tokens))
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("arraylake")
+    with listening() as listener:
+        argv = [sys.executable, "-m", "uvicorn", "--fd", str(listener.fileno()), "--log-level", "error"]
+        argv += ["--app-dir", str(Path(__file__).parent), "arraylake_service:app"]
+        env = {"TOKENS": str(folder / "tokens"), "REPOS": " ".join(REPOS)}
+        service_tokens = folder / "tokens"
+        service_tokens.touch()
+        with child_server(argv, listener=listener, env=env, log=folder / "log") as child:
+            yield Service(child.endpoint, service_tokens)
+
+
+@pytest.fixture
+def service(running: Service, home: Path) -> Service:
+    """A service that accepts `ema_first`, and a registry with it as `arraylake-token/prod`."""
+    running.accept("ema_first-token")
+    save("arraylake-token/prod", token="ema_first-token", service_uri=running.uri, org="earthmover")
+    return running
+
+
+def test_the_client_works(service: Service) -> None:
+    """It is the vendor's own, and sends the token of the block to the service of the block."""
+    client = connect("prod")
+
+    assert isinstance(client, arraylake.Client)
+    assert client.service_uri == service.uri
+    assert [org.name for org in client.get_orgs()] == ["earthmover"]
+    assert [repo.name for repo in client.list_repos("earthmover")] == REPOS
+    assert [repo.name for repo in client.list_repos_paginated("earthmover")] == REPOS
+
+
+def test_a_client_goes_on_after_a_rotation(service: Service) -> None:
+    """A new version is saved, the old token refused: the same object works, and so does what it was asked before."""
+    client = connect("prod")
+    client.get_orgs()
+    service.accept("ema_first-token", "ema_second-token")
+
+    save("arraylake-token/prod", token="ema_second-token", service_uri=service.uri)
+    service.accept("ema_second-token")
+
+    assert [org.name for org in client.get_orgs()] == ["earthmover"]
+    assert [repo.name for repo in client.list_repos_paginated("earthmover")] == REPOS
+
+
+def test_a_client_follows_its_service(service: Service, tmp_path: Path) -> None:
+    """The address is in the block too."""
+    client = connect("prod")
+
+    save("arraylake-token/prod", token="ema_first-token", service_uri="http://127.0.0.1:9")
+
+    assert client.service_uri == "http://127.0.0.1:9"
+
+
+@pytest.mark.parametrize("dumps", [pickle.dumps, cloudpickle.dumps], ids=["pickle", "cloudpickle"])
+def test_a_pickle_holds_no_token(dumps: Callable[[object], bytes], service: Service) -> None:
+    """The vendor's own client pickles it in clear."""
+    client = connect("prod")
+    client.get_orgs()
+    secrets = {"token": "ema_first-token"}
+
+    assert hunt_bytes(secrets, dumps(arraylake.Client(token="ema_first-token")), "pickle")
+    assert not hunt_bytes(secrets, dumps(client), "pickle")
+    assert not hunt_bytes(secrets, f"{client!r} {client} {vars(client)}".encode(), "repr")
+
+
+def test_a_client_in_another_process(service: Service) -> None:
+    """It arrives as the name of its block; a rotation on the way does not matter."""
+    client = connect("prod")
+    client.get_orgs()
+    save("arraylake-token/prod", token="ema_second-token", service_uri=service.uri)
+    service.accept("ema_second-token")
+
+    told = elsewhere("print([repo.name for repo in it.list_repos('earthmover')])", client)
+
+    assert told == str(REPOS)
+
+
+def test_the_environment_does_not_win(service: Service) -> None:
+    """Arraylake itself would take its token from there; also when it is imported afterwards."""
+    told = elsewhere(
+        "from bondstone.integrations.arraylake import connect\nprint([org.name for org in connect('prod').get_orgs()])",
+        ARRAYLAKE_TOKEN="ema_of-somebody-else",
+        ARRAYLAKE_SERVICE__URI="http://127.0.0.1:9",
+    )
+
+    assert told == "['earthmover']"
+
+
+def test_the_environment_is_left_alone(service: Service) -> None:
+    """A token there would be inherited by every child."""
+    before = dict(os.environ)
+
+    connect("prod").get_orgs()
+
+    assert dict(os.environ) == before
+
+
+def test_a_refused_token_is_not_shown(service: Service) -> None:
+    """Neither in the vendor's error nor in its causes."""
+    save("arraylake-token/prod", token="ema_refused-token", service_uri=service.uri)
+
+    with pytest.raises(ArraylakeClientError, match="401") as caught:
+        connect("prod").get_orgs()
+
+    shown = "".join(traceback.format_exception(caught.value))
+    assert not hunt_bytes({"token": "ema_refused-token"}, shown.encode(), "traceback")
+
+
+@pytest.mark.parametrize("token", ["ema_good-token\n", " ema_good-token", "ema_good token"])
+def test_a_badly_pasted_token_is_refused_when_it_is_made(token: str, service: Service) -> None:
+    """Arraylake would take it, and show it 7 s later in an error of its HTTP client."""
+    with pytest.raises(InvalidBlock, match="white space") as caught:
+        save("arraylake-token/prod", token=token, service_uri=service.uri)
+
+    assert token.strip() not in "".join(traceback.format_exception(caught.value))
+
+
+def test_no_block_of_that_name(service: Service) -> None:
+    """Told at once, before anything is sent."""
+    with pytest.raises(NotFound, match="no arraylake-token named 'prd': did you mean 'prod'"):
+        connect("prd").get_orgs()
