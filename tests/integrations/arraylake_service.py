@@ -35,7 +35,9 @@ def refused(_: HTTPConnection, error: Exception) -> Response:
 
 
 async def user(request: Request) -> Response:
-    return JSONResponse({"id": UUID, "client_id": "flow", "email": request.user.display_name, "expiration": 2_000_000_000})
+    return JSONResponse(
+        {"id": UUID, "client_id": "flow", "email": request.user.display_name, "expiration": 2_000_000_000}
+    )
 
 
 async def diagnostics(_: Request) -> Response:
@@ -55,7 +57,15 @@ async def repos(request: Request) -> Response:
 def _repo(number: int, name: str) -> dict[str, object]:
     status = {"mode": "online", "initiated_by": {}}
     times = {"created": CREATED, "updated": CREATED}
-    return {"_id": f"{number:024x}", "org": ORG, "name": name, "prefix": name, "status": status, "kind": "icechunk", **times}
+    return {
+        "_id": f"{number:024x}",
+        "org": ORG,
+        "name": name,
+        "prefix": name,
+        "status": status,
+        "kind": "icechunk",
+        **times,
+    }
 
 
 app = Starlette(

@@ -36,19 +36,25 @@ class TestPrefect:
 
     def test_a_flow(self, reports: Account, source: Path, tmp_path: Path) -> None:
         """Callables become tasks with names, retries and submissions; a retry finds the key that was saved meanwhile."""
+
+        def renewed(*_: object) -> bool:
+            """Somebody saves a new key; then the task is run again. (A `partial` would stop Prefect's retries.)"""
+            reports.publish(reports.server.create_key(reports.user))
+            return True
+
         with prefect_home(tmp_path):
             import prefect
 
-            upload = prefect.task(S3Upload("reports"), retries=2, retry_condition_fn=partial(renewed, reports))
+            upload = prefect.task(S3Upload("reports"), retries=2, retry_condition_fn=renewed)
             commit = prefect.task(IcechunkCommit("ocean"), retries=2)
 
             @prefect.flow
             def monthly(path: str) -> tuple[ObjectReceipt, CommitReceipt, str]:
-                future = upload.submit(path, key="prefect/x.csv")
+                submitted = upload.submit(path, key="prefect/x.csv").result()
                 snapshot = commit(SEA, group="monthly", message="by Prefect", key="2026-11")
                 reports.revoke()
                 upload(path, key="prefect/y.csv")
-                return future.result(), snapshot, str(prefect.runtime.flow_run.id)
+                return submitted, snapshot, str(prefect.runtime.flow_run.id)
 
             uploaded, committed, flow_run = monthly(str(source))
 
@@ -61,12 +67,6 @@ class TestPrefect:
         assert metadata["bondstone.task_run"]
         assert committed.snapshot == connect("ocean").lookup_branch("main")
         assert not reports.shown_in(json.dumps(metadata).encode())
-
-
-def renewed(account: Account, *_: object) -> bool:
-    """Whoever is responsible saves a new key; then the task is run again."""
-    account.publish(account.server.create_key(account.user))
-    return True
 
 
 class TestDask:

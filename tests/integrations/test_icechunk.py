@@ -21,7 +21,15 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bondstone.blocks import AccessDenied, BondstoneError, IcechunkRepo, InvalidBlock, InvalidName, NotFound, ServiceUnavailable
+from bondstone.blocks import (
+    AccessDenied,
+    BondstoneError,
+    IcechunkRepo,
+    InvalidBlock,
+    InvalidName,
+    NotFound,
+    ServiceUnavailable,
+)
 from bondstone.integrations.icechunk import IcechunkCommit, connect
 from bondstone.integrations.receipts import CommitReceipt
 from bondstone.integrations.s3 import S3Upload
@@ -106,7 +114,9 @@ class TestCommitting:
         assert receipt.branch == "draft"
         assert receipt.snapshot == connect(repo).lookup_branch("draft") != connect(repo).lookup_branch("main")
         text = fails(NotFound, lambda: IcechunkCommit("none")(sea(1), group="g", message="m"))
-        assert text == "there is no branch 'none' in the repository of icechunk-repo/none: create it, or correct the block"
+        assert (
+            text == "there is no branch 'none' in the repository of icechunk-repo/none: create it, or correct the block"
+        )
 
     def test_an_error_of_the_callers_data_is_theirs(self, repo: str) -> None:
         """It is not told as a failure of the storage, and nothing is committed."""
@@ -209,7 +219,9 @@ class TestNoneIsLost:
         for round_ in range(4):
             save("icechunk-repo/new", bucket="s3-bucket/reports", prefix=f"new-{round_}-{reports.user}")
 
-            at_once(lambda number: connect("new") if number % 2 else IcechunkCommit("new")(sea(1), message="m", key="k"), 8)
+            at_once(
+                lambda number: connect("new") if number % 2 else IcechunkCommit("new")(sea(1), message="m", key="k"), 8
+            )
 
             assert messages("new") == ["m"]
 
@@ -369,7 +381,13 @@ class TestTravelling:
         repository = connect("ocean")
         session = repository.readonly_session("main")
         xr.testing.assert_identical(loaded(session, "a"), sea(1))
-        things = [repository, session, session.store, repository.writable_session("main").fork(), IcechunkCommit("ocean")]
+        things = [
+            repository,
+            session,
+            session.store,
+            repository.writable_session("main").fork(),
+            IcechunkCommit("ocean"),
+        ]
 
         for thing in things:
             assert not reports.shown_in(dumps(thing)), thing
@@ -395,7 +413,9 @@ class TestTravelling:
 
     def test_a_task_in_another_process(self, repo: str) -> None:
         """It needs the name, and the registry of its own environment."""
-        told = elsewhere("import xarray; print(it(xarray.Dataset(), group='a', message='m').snapshot)", IcechunkCommit(repo))
+        told = elsewhere(
+            "import xarray; print(it(xarray.Dataset(), group='a', message='m').snapshot)", IcechunkCommit(repo)
+        )
 
         assert told.splitlines()[-1] == connect(repo).lookup_branch("main")
 

@@ -29,9 +29,10 @@ from bondstone.registry import (
     Version,
     WrongKey,
 )
+from bondstone.registry.names import kebab
 
 from bondstone.blocks.block import Block  # isort: skip
-from bondstone.blocks.catalog import catalog, find
+from bondstone.blocks.catalog import catalog, find, own
 from bondstone.blocks.handle import Handle, live
 from bondstone.blocks.secret_values import SecretData, SecretStr
 
@@ -81,8 +82,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """A kind's class, by its name: `from bondstone.blocks import S3Bucket` imports the module of that vendor and no other SDK."""
-    for block in catalog().values() if name[:1].isupper() else ():
-        if block.__name__ == name and block.__module__.startswith("bondstone.blocks."):
-            globals()[name] = block
-            return block
+    block = own(kebab(name)) if name[:1].isupper() else None
+    if block is not None and block.__name__ == name and block.__module__.startswith("bondstone.blocks."):
+        globals()[name] = block
+        return block
     raise AttributeError(f"module 'bondstone.blocks' has no attribute '{name}'")

@@ -33,6 +33,9 @@ from bondstone.registry import (
 from bondstone.registry.names import kebab
 
 
+_HERE = __file__.removesuffix("block.py")  # a warning is told at the line of the one who called
+
+
 class _Origin(NamedTuple):
     """Where an instance was saved to or loaded from."""
 
@@ -310,7 +313,8 @@ def _load(cls: type[Block], reference: Reference, registry: Registry) -> Block:
         )
     try:
         stored = registry.load(reference.kind, reference.name, reference.version)
-        if (known := stored.made.get(cls)) is not None:
+        known: Block | None = stored.made.get(cls)
+        if known is not None:
             return copy(known)
         block = _revived(cls, _parsed(stored.content, reference), reference, registry)
     except BondstoneError as error:
@@ -355,7 +359,7 @@ def _revived(cls: type[Block], stored: dict[str, Any], what: str, registry: Regi
     gone = sorted(fields.keys() - cls.model_fields.keys())
     if gone:
         warn(
-            f"{what}: {cls.__name__} has no field {', '.join(gone)} any more; what was stored is dropped", stacklevel=4
+            f"{what}: {cls.__name__} has no field {', '.join(gone)} any more; what was stored is dropped", skip_file_prefixes=(_HERE,),
         )
         fields = {name: value for name, value in fields.items() if name not in gone}
     try:

@@ -3,7 +3,6 @@
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from difflib import get_close_matches
 from functools import lru_cache
 from importlib.metadata import entry_points
 from types import MappingProxyType
@@ -35,21 +34,30 @@ def register(block: "type[Block]") -> None:
 
 def find(kind: str) -> "type[Block]":
     """The class of a kind. Imports no more than it must. Raises `UnknownKind`."""
-    if check_kind(kind) not in _classes:
-        _walk(tuple(bondstone.blocks.__path__))
-    if kind not in _classes:
+    if check_kind(kind) not in _classes and own(kind) is None:
         for entry in entry_points(group=GROUP, name=kind):
             entry.load()
     if kind not in _classes:
+        from difflib import get_close_matches
+
         near = get_close_matches(kind, catalog(), 1)
         hint = f"did you mean '{near[0]}'?" if near else "see 'bondstone types'"
         raise UnknownKind(f"unknown kind '{kind}': {hint}")
     return _classes[kind]
 
 
+def own(kind: str) -> "type[Block] | None":
+    """The class of a kind that needs no other package. Imports the modules of this folder, the likeliest first, until one defines it."""
+    for module in sorted(_modules(tuple(bondstone.blocks.__path__)), key=lambda name: not kind.startswith(name)):
+        if kind in _classes:
+            break
+        importlib.import_module(f"bondstone.blocks.{module}")
+    return _classes.get(kind)
+
+
 def catalog() -> "Mapping[str, type[Block]]":
     """Every kind and its class, by kind. A package whose entry point does not load is named in a warning."""
-    _walk(tuple(bondstone.blocks.__path__))
+    own("")  # there is none, so all are imported
     for entry in entry_points(group=GROUP):
         if entry.name not in _classes:
             try:
@@ -62,8 +70,6 @@ def catalog() -> "Mapping[str, type[Block]]":
 
 
 @lru_cache
-def _walk(folders: tuple[str, ...]) -> None:
-    """Import the modules of this folder: a new kind is a new file and no other edit."""
-    for module in pkgutil.iter_modules(folders):
-        if module.name != "testing":
-            importlib.import_module(f"bondstone.blocks.{module.name}")
+def _modules(folders: tuple[str, ...]) -> list[str]:
+    """The modules of this folder: a new kind is a new file and no other edit."""
+    return [module.name for module in pkgutil.iter_modules(folders) if module.name != "testing"]

@@ -1,7 +1,6 @@
 """From pydantic's errors, which hold the input, to ours, which name the field and the fault."""
 
 from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
 from functools import wraps
 from typing import Any
 
@@ -103,6 +102,8 @@ def invalid(model: type[BaseModel], error: ValidationError, subject: str) -> Inv
 
 
 def _nearest(model: type[BaseModel], field: str) -> str:
+    from difflib import get_close_matches
+
     near = get_close_matches(field, model.model_fields, 1)
     return f", did you mean '{near[0]}'?" if near else f" (it has {', '.join(model.model_fields)})"
 

@@ -3,8 +3,9 @@
 import hmac
 import json
 import math
+import re
 from collections.abc import Callable, Iterable
-from typing import Any, NoReturn, Self
+from typing import Any, Final, NoReturn, Self
 
 import pydantic
 from pydantic import GetCoreSchemaHandler
@@ -59,8 +60,11 @@ class SecretStr(_Resists, pydantic.SecretStr):
 
 
 def _no_mask(secret: SecretStr) -> SecretStr:
-    if secret.get_secret_value() == MASK:
+    value = secret.get_secret_value()
+    if value == MASK:
         raise mask_refused()
+    if _halves(value):
+        raise PydanticCustomError("json_type", _HALVES)
     return secret
 
 
@@ -122,6 +126,11 @@ class SecretData(_Resists):
 
 
 _DEEPEST = 100
+_HALVES: Final = "holds halves of characters (surrogates) that JSON would join into one"
+
+
+def _halves(text: str) -> bool:
+    return not text.isascii() and re.search("[\ud800-\udbff][\udc00-\udfff]", text) is not None
 
 
 def _unfit(value: object) -> str | None:
@@ -135,14 +144,17 @@ def _unfit(value: object) -> str | None:
         if type(item) is dict:
             if any(type(key) is not str for key in item):
                 return "the keys of a mapping must be strings"
-            inner = item.values()
+            inner = [*item.keys(), *item.values()]
         elif type(item) is list:
             inner = item
+        elif type(item) is str:
+            if _halves(item):
+                return _HALVES
         elif type(item) is bytes and depth:
             return "bytes can stand alone, not inside a list or mapping"
         elif type(item) is float and not math.isfinite(item):
             return "JSON has no infinity and no NaN"
-        elif item is not None and type(item) not in (str, bytes, bool, int, float):
+        elif item is not None and type(item) not in (bytes, bool, int, float):
             name = type(item).__name__
             return f"a {name} does not come back as a {name}: give JSON values, str or bytes"
         pending += [(one, depth + 1) for one in inner]

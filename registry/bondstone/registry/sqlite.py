@@ -99,7 +99,11 @@ def _open(path: Path, options: str) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
-    raw.execute("PRAGMA synchronous=FULL")
+    try:
+        raw.execute("PRAGMA synchronous=FULL")
+    except sqlite3.Error:
+        raw.close()
+        raise
     return raw
 
 

@@ -83,7 +83,8 @@ def _provenance(metadata: dict[str, Any]) -> str:
         name.removeprefix("bondstone."): value for name, value in metadata.items() if name.startswith("bondstone.")
     }
     run = f"run {facts['flow_run'][:8]}" if "flow_run" in facts else ""
-    return f"{facts['credentials']}, key {facts['key']}, {facts['engine']} {run}".strip()
+    block = f"{facts['block']}@{facts['version']} with {facts['credentials']}"
+    return f"{block}, key {facts['key']}, {facts['engine']} {run}".strip()
 
 
 def _objects() -> list[tuple[str, int]]:
