@@ -18,7 +18,7 @@ test-slow: setup ## the tests that take minutes
 	@.venv/bin/pytest -m slow $(ARGS)
 
 bench: setup ## measure what users feel
-	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python benchmarks $(ARGS)
+	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python benchmarks/load.py $(ARGS)
 
 # Pins and hashes only: no addresses, so that each machine fetches from where it is told to.
 LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-emit-index-url \

@@ -128,7 +128,8 @@ def test_saved_children_are_live_everywhere() -> None:
 
     loaded = Holder.load("a")
     found = [
-        loaded.listed[0], loaded.named["a"], loaded.named["$ref"], loaded.either, loaded.deep["x"][1]["y"], loaded.numbered[7], loaded.any_block,
+        loaded.listed[0], loaded.named["a"], loaded.named["$ref"], loaded.either, loaded.deep["x"][1]["y"],
+        loaded.numbered[7], loaded.any_block,
     ]  # fmt: skip
     assert [one.get() for one in found if isinstance(one, Secret)] == ["new"] * 7
 
@@ -208,7 +209,11 @@ def test_a_cycle_that_two_writers_made_is_told() -> None:
     """Two savers that did not see each other can close a cycle: its load is an error that names it, not a hang or a crash."""
     registry = current_registry(create=True)
     for name, other in (("a", "b"), ("b", "c"), ("c", "a"), ("self", "self"), ("listed", "listed")):
-        child = f'"children":[{{"$ref":"test-node/{other}"}}]' if name == "listed" else f'"child":{{"$ref":"test-node/{other}"}}'
+        child = (
+            f'"children":[{{"$ref":"test-node/{other}"}}]'
+            if name == "listed"
+            else f'"child":{{"$ref":"test-node/{other}"}}'
+        )
         registry.save("test-node", name, f'{{"fields":{{{child}}},"schema_version":1}}'.encode())
 
     for name in ("a", "b", "c", "self", "listed"):
@@ -242,8 +247,12 @@ def test_references_in_any_field() -> None:
     """Where a block is wanted its reference will do: in lists, mappings and JSON. Where a string is wanted it stays one."""
     secret("value", "s")
 
-    by_python = Holder.model_validate({"listed": ["secret/s", "bondstone://secret/s@1"], "label": "secret/s", "any_block": "secret/s"})
-    by_json = Holder.model_validate_json('{"listed": ["secret/s", "secret/s@1"], "label": "secret/s", "any_block": "secret/s"}')
+    by_python = Holder.model_validate(
+        {"listed": ["secret/s", "bondstone://secret/s@1"], "label": "secret/s", "any_block": "secret/s"}
+    )
+    by_json = Holder.model_validate_json(
+        '{"listed": ["secret/s", "secret/s@1"], "label": "secret/s", "any_block": "secret/s"}'
+    )
 
     assert by_python == by_json
     assert by_python.label == "secret/s"
@@ -264,7 +273,7 @@ def test_a_reference_to_something_else_is_refused(reference: str) -> None:
 
 def test_tagged_unions_and_aliases() -> None:
     """A union that is told apart by a tag, and a field with an alias, come back."""
-    owner = Owner(pet=Dog(), fullName="x")
+    owner = Owner.model_validate({"pet": Dog(), "fullName": "x"})
     owner.save("a")
     Owner(pet=Cat().save("c")).save("b")
 

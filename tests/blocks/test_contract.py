@@ -75,7 +75,9 @@ def test_block_load_gives_the_right_class() -> None:
         Secret.load("a")
 
 
-@pytest.mark.parametrize("text", ["secret/a#value", "secret", "secret/", "/a", "secret/a@0", "secret/a@x", "Secret/a", "secret/a@1#value"])
+@pytest.mark.parametrize(
+    "text", ["secret/a#value", "secret", "secret/", "/a", "secret/a@0", "secret/a@x", "Secret/a", "secret/a@1#value"]
+)
 def test_block_load_refuses_what_is_no_block(text: str) -> None:
     """A field's reference, or none at all, is InvalidName."""
     Secret(value="s").save("a")
@@ -99,9 +101,9 @@ def test_unknown_names_and_kinds_are_told() -> None:
     """NotFound names kind and name and suggests the near one; so does UnknownKind."""
     Secret(value="s").save("arraylake-token")
 
-    with pytest.raises(NotFound, match="secret.*'arraylake-tokn'.*'arraylake-token'"):
+    with pytest.raises(NotFound, match=r"secret.*'arraylake-tokn'.*'arraylake-token'"):
         Secret.load("arraylake-tokn")
-    with pytest.raises(UnknownKind, match="secrt.*secret"):
+    with pytest.raises(UnknownKind, match=r"secrt.*secret"):
         Block.load("secrt/a")
     with pytest.raises(LookupError):
         Secret.load("nothing-like-it")
@@ -132,7 +134,11 @@ def test_history_delete_and_names() -> None:
     again = Secret(value="3").save("b")
 
     assert again.version == 3
-    assert [(line.version, line.deleted, line.state) for line in Secret.history("b")] == [(1, True, ""), (2, True, ""), (3, False, "current")]
+    assert [(line.version, line.deleted, line.state) for line in Secret.history("b")] == [
+        (1, True, ""),
+        (2, True, ""),
+        (3, False, "current"),
+    ]
     assert all(line.saved_at.tzinfo for line in Secret.history("b"))
     assert Secret.names() == ["a", "b"]
     assert Block.names() == ["secret/a", "secret/b"]
@@ -223,7 +229,10 @@ def test_a_copy_knows_where_it_comes_from() -> None:
     assert (copied.reference, copied.version, copied.is_saved) == ("secret/a", 1, True)
 
 
-@pytest.mark.parametrize("name", ["", "A", "a b", "a//b", "/a", "a/", "../a", "a@1", "a#b", "ä", "a" * 256, ".hidden", "AKIAIOSFODNN7EXAMPLE"])
+@pytest.mark.parametrize(
+    "name",
+    ["", "A", "a b", "a//b", "/a", "a/", "../a", "a@1", "a#b", "ä", "a" * 256, ".hidden", "AKIAIOSFODNN7EXAMPLE"],
+)
 def test_illegal_names_are_refused_before_anything_is_made(name: str, data: Path, key_path: Path) -> None:
     """An illegal name is InvalidName, and no registry comes of it."""
     with pytest.raises(InvalidName):
@@ -264,7 +273,9 @@ def test_a_reference_stands_for_a_block() -> None:
     AwsCredentials(profile="p").save("prod")
 
     by_name = S3Bucket(bucket="reports", credentials="aws-credentials/prod")
-    by_json = S3Bucket.model_validate_json(json.dumps({"bucket": "reports", "credentials": "bondstone://aws-credentials/prod"}))
+    by_json = S3Bucket.model_validate_json(
+        json.dumps({"bucket": "reports", "credentials": "bondstone://aws-credentials/prod"})
+    )
 
     assert by_name == by_json
     assert by_name.credentials is not None

@@ -107,7 +107,9 @@ def test_a_new_required_field_is_told() -> None:
     """The error names the block, the version, the field with its description, and what the class's author can do."""
     store("test-unchanged", {"kept": "x"}, 1)
 
-    with pytest.raises(InvalidBlock, match=r"test-unchanged/a \(saved by schema version 1\): field 'wanted' is missing") as caught:
+    with pytest.raises(
+        InvalidBlock, match=r"test-unchanged/a \(saved by schema version 1\): field 'wanted' is missing"
+    ) as caught:
         Unchanged.load("a")
 
     assert "default" in str(caught.value)
@@ -118,11 +120,26 @@ def test_an_upgrade_that_fails_is_told() -> None:
     """Its exception is told by type and line: its own text may hold a value."""
     store("test-login", {"nothing": "SENTINEL"}, 1)
 
-    with pytest.raises(InvalidBlock, match=r"test-login/a: Login\.upgrade\(\) failed on schema version 1 with KeyError in line \d+"):
+    with pytest.raises(
+        InvalidBlock, match=r"test-login/a: Login\.upgrade\(\) failed on schema version 1 with KeyError in line \d+"
+    ):
         Login.load("a")
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"null", b"\xff", b'{"fields":{}}', b'{"fields":[],"schema_version":1}', b'{"fields":{},"schema_version":"1"}', b'{"fields":{},"schema_version":true}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"null",
+        b"\xff",
+        b'{"fields":{}}',
+        b'{"fields":[],"schema_version":1}',
+        b'{"fields":{},"schema_version":"1"}',
+        b'{"fields":{},"schema_version":true}',
+    ],
+)
 def test_what_is_no_block_is_told(content: bytes) -> None:
     """A document that something else saved under a kind of ours."""
     current_registry(create=True).save("secret", "a", content)
@@ -150,11 +167,14 @@ def test_a_schema_version_is_a_whole_number(version: object) -> None:
         type("Odd", (Block,), {"schema_version": version, "__module__": __name__})
 
 
-@pytest.mark.parametrize("name", ["kind", "version", "reference", "save", "load", "names", "upgrade", "schema_version", "is_saved"])
+@pytest.mark.parametrize(
+    "name", ["kind", "version", "reference", "save", "load", "names", "upgrade", "schema_version", "is_saved"]
+)
 def test_a_field_does_not_hide_what_a_block_has(name: str) -> None:
     """A field of that name would break the block: refused when the class is defined."""
-    with pytest.raises((InvalidClass, NameError, TypeError, ValueError)), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    warnings.simplefilter("ignore")  # pydantic's own words on it; undone by pytest
+
+    with pytest.raises((InvalidClass, NameError, TypeError, ValueError)):
         type("Odd", (Block,), {"__annotations__": {name: str}, "__module__": __name__})
 
 
@@ -169,7 +189,9 @@ def test_a_kind_of_ours_is_not_taken_over() -> None:
 def test_a_class_defined_again_takes_its_place() -> None:
     """A notebook's cell that is run twice: the newer class loads what the older one saved."""
     for _ in range(2):
-        again: Any = type("Again", (Block,), {"__annotations__": {"x": int}, "kind": "test-again", "__module__": __name__})
+        again: Any = type(
+            "Again", (Block,), {"__annotations__": {"x": int}, "kind": "test-again", "__module__": __name__}
+        )
     again(x=1).save("a")
 
     assert type(Block.load("test-again/a")) is again

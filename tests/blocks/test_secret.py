@@ -17,10 +17,20 @@ from bondstone.blocks import Block, InvalidBlock, Secret
 from bondstone.registry import current_registry
 
 numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-texts = st.text(st.characters(exclude_categories=()), max_size=20).filter(lambda text: not re.search("[\ud800-\udbff][\udc00-\udfff]", text))
-leaves = st.none() | st.booleans() | numbers | texts | st.sampled_from(["12e4567", "1", "true", "null", "nan", "", "\ud800", "\0", " "])
+texts = st.text(st.characters(exclude_categories=()), max_size=20).filter(
+    lambda text: not re.search("[\ud800-\udbff][\udc00-\udfff]", text)
+)
+leaves = (
+    st.none()
+    | st.booleans()
+    | numbers
+    | texts
+    | st.sampled_from(["12e4567", "1", "true", "null", "nan", "", "\ud800", "\0", " "])
+)
 keys = texts | st.sampled_from(["$ref", "$kind", "$bytes", "$map", "$", "value", "fields", "schema_version"])
-json_values = st.recursive(leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4), max_leaves=12)
+json_values = st.recursive(
+    leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4), max_leaves=12
+)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -86,9 +96,10 @@ class Pair(NamedTuple):
 @pytest.mark.parametrize(
     "value",
     [
-        (1, 2), {1, 2}, frozenset(), Pair(1), Text("a"), Level.HIGH, Decimal(1), datetime(2026, 1, 1, tzinfo=UTC), Path("a"), object(), Text,
+        (1, 2), {1, 2}, frozenset(), Pair(1), Text("a"), Level.HIGH, Decimal(1), datetime(2026, 1, 1, tzinfo=UTC), Path("a"), object(),
         bytearray(b"a"), memoryview(b"a"), deque([1]), OrderedDict(a=1), 1j, float("nan"), float("inf"), {1: "a"}, {None: 1}, {("a",): 1},
-        "\ud83d\ude00", ["\ud83d\ude00"], {"\ud83d\ude00": 1}, [b"a"], {"a": b"a"}, {"a": [(1,)]}, [Text("a")], {Text("a"): 1}, range(3), Ellipsis,
+        "\ud83d\ude00", ["\ud83d\ude00"], {"\ud83d\ude00": 1}, [b"a"], {"a": b"a"}, {"a": [(1,)]}, [Text("a")], {Text("a"): 1}, range(3),
+        Text, Ellipsis,
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A second reader of the sealed format, written from `docs/format.md` alone: it shares no code with bondstone, and no library calls for HKDF.
+"""A second reader of the sealed format, written from `docs/format.md` alone: it shares no code with bondstone.
 
 Each function raises `Refused`, whose text is the error code of the page, or gives what was sealed.
 """
@@ -81,7 +81,7 @@ def keyring(wrapping_key: bytes, fields: dict[str, Any], wrapped: bytes) -> dict
     plain = opened({0: wrapping_key}, fields, wrapped)
     count, entries = int.from_bytes(plain[:4], "big"), [plain[i : i + 44] for i in range(4, len(plain), 44)]
     numbers = [int.from_bytes(entry[:4], "big") for entry in entries]
-    if len(plain) != 4 + 44 * count or not count or numbers[0] < 1 or any(a >= b for a, b in zip(numbers, numbers[1:], strict=False)):
+    if len(plain) != 4 + 44 * count or not count or numbers[0] < 1 or numbers != sorted(set(numbers)):
         raise Refused("unreadable")
     return {number: entry[12:] for number, entry in zip(numbers, entries, strict=True)}
 
@@ -91,7 +91,15 @@ def passphrase_keyring(passphrase: str, fields: dict[str, Any], wrapped: bytes) 
     from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
     memory, iterations, lanes = (int.from_bytes(wrapped[i : i + 4], "big") for i in (0, 4, 8))
-    if len(wrapped) < 28 or memory > 1024 * 1024 or iterations > 16 or lanes > 64 or not iterations or not lanes or memory < 8 * lanes:
+    if (
+        len(wrapped) < 28
+        or memory > 1024 * 1024
+        or iterations > 16
+        or lanes > 64
+        or not iterations
+        or not lanes
+        or memory < 8 * lanes
+    ):
         raise Refused("unreadable")
     kdf = Argon2id(salt=wrapped[12:28], length=32, iterations=iterations, lanes=lanes, memory_cost=memory)
     try:

@@ -13,7 +13,9 @@ def start(code: str, *arguments: str) -> "subprocess.Popen[str]":
 
 def run(code: str, *arguments: str) -> str:
     """What `code` printed; an error with its standard error if it failed."""
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code, *arguments], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, *arguments], capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr, done.stderr
     return done.stdout

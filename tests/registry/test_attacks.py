@@ -35,7 +35,8 @@ def saved(registry: Registry) -> Registry:
 
 ROWS = {
     "sealed cells of two names swapped": """
-        CREATE TEMP TABLE s AS SELECT name, sealed FROM versions WHERE version = (SELECT max(version) FROM versions v WHERE v.name = versions.name);
+        CREATE TEMP TABLE s AS SELECT name, sealed FROM versions
+        WHERE version = (SELECT max(version) FROM versions v WHERE v.name = versions.name);
         UPDATE versions SET sealed = (SELECT sealed FROM s WHERE name = 'other') WHERE name = 'victim' AND version = 2;
         UPDATE versions SET sealed = (SELECT sealed FROM s WHERE name = 'victim') WHERE name = 'other'""",
     "older sealed cell under the newer number": """
@@ -127,7 +128,9 @@ def test_a_broken_name_blocks_nothing_but_itself(saved: Registry, database: Data
     assert anew.version > 2
 
 
-@pytest.mark.parametrize("column", ["generation", "current", "previous", "pending", "highest", "deleted_through", "changed_at"])
+@pytest.mark.parametrize(
+    "column", ["generation", "current", "previous", "pending", "highest", "deleted_through", "changed_at"]
+)
 @pytest.mark.parametrize("change", ["{0} + 1", "{0} - 1", "0", "-1", "NULL", "'x'", "1e300", "4611686018427387904"])
 def test_no_number_of_a_head_can_be_changed(saved: Registry, database: Database, column: str, change: str) -> None:
     """Each number of a head is authenticated: a change of any is refused, unless it changes nothing or SQL itself refuses it."""
@@ -181,7 +184,8 @@ def copied(database: Database, table: str, name: str, as_name: str, kind: str = 
     columns = [row[1] for row in database.execute(f"PRAGMA table_info({table})") if row[1] not in ("name", "kind")]
     rest = ", ".join(columns)
     database.execute(
-        f"INSERT INTO {table} (kind, name, {rest}) SELECT ?, ?, {rest} FROM {table} WHERE name = ?", (kind, as_name, name)
+        f"INSERT INTO {table} (kind, name, {rest}) SELECT ?, ?, {rest} FROM {table} WHERE name = ?",
+        (kind, as_name, name),
     )
 
 
@@ -208,10 +212,14 @@ def test_a_renamed_name_is_refused(saved: Registry, database: Database) -> None:
 
 
 @pytest.mark.parametrize("tables", [("versions",), ("heads",), ("heads", "versions")])
-def test_rows_of_another_registry_are_refused(saved: Registry, database: Database, make: Make, tables: tuple[str, ...]) -> None:
+def test_rows_of_another_registry_are_refused(
+    saved: Registry, database: Database, make: Make, tables: tuple[str, ...]
+) -> None:
     """Rows of the same name from another registry with the same wrapping key do not open here."""
     make("elsewhere").save(KIND, "other", b"planted")
-    database.execute("ATTACH ? AS elsewhere", (str(Path(saved.url.removeprefix("sqlite:///")).with_name("elsewhere.db")),))
+    database.execute(
+        "ATTACH ? AS elsewhere", (str(Path(saved.url.removeprefix("sqlite:///")).with_name("elsewhere.db")),)
+    )
     for table in tables:
         database.execute(f"DELETE FROM main.{table} WHERE name = 'other'")
         database.execute(f"INSERT INTO main.{table} SELECT * FROM elsewhere.{table} WHERE name = 'other'")
@@ -285,7 +293,13 @@ def test_all_refusals_read_the_same(saved: Registry, database: Database) -> None
     sealed = database.execute("SELECT sealed FROM versions WHERE name = 'other'").fetchone()[0]
     texts = set()
 
-    for broken in (sealed[:80], sealed[:-1], sealed[:39] + bytes(32) + sealed[71:], sealed[:-1] + b"!", b"XX" + sealed[2:]):
+    for broken in (
+        sealed[:80],
+        sealed[:-1],
+        sealed[:39] + bytes(32) + sealed[71:],
+        sealed[:-1] + b"!",
+        b"XX" + sealed[2:],
+    ):
         database.execute("UPDATE versions SET sealed = ? WHERE name = 'other'", (broken,))
         with pytest.raises(Unreadable) as caught:
             saved.load(KIND, "other")
@@ -301,7 +315,10 @@ def test_a_listing_tells_which_names_are_unreadable(saved: Registry, database: D
     assert {item.name: item.readable for item in saved.list()} == {"other": True, "victim": False}
 
 
-@pytest.mark.parametrize("name", ["'../../etc/passwd'", "'AKIAIOSFODNN7EXAMPLE'", "x'ff00'", "CAST(x'ff' AS TEXT)", "''", "12", "char(27) || '[2J'"])
+@pytest.mark.parametrize(
+    "name",
+    ["'../../etc/passwd'", "'AKIAIOSFODNN7EXAMPLE'", "x'ff00'", "CAST(x'ff' AS TEXT)", "''", "12", "char(27) || '[2J'"],
+)
 def test_a_planted_name_does_not_break_a_listing(saved: Registry, database: Database, name: str) -> None:
     """A row with a name that bondstone would never write is listed as unreadable, and nothing else is disturbed."""
     database.execute(
@@ -369,7 +386,9 @@ def test_refusals_are_quick(saved: Registry, database: Database) -> None:
         pytest.param(
             lambda r: r.load(KIND, "victim"),
             id="load",
-            marks=pytest.mark.xfail(strict=True, reason="the high-water mark of docs/threat-model.md is not written yet"),
+            marks=pytest.mark.xfail(
+                strict=True, reason="the high-water mark of docs/threat-model.md is not written yet"
+            ),
         ),
         pytest.param(lambda r: r.save(KIND, "victim", b"x", overwrite=True, base=2), id="save on a base"),
     ],

@@ -49,7 +49,7 @@ def test_eight_first_saves_at_once(data: Path, key_path: Path) -> None:
 
 
 def test_eight_processes_save_one_name() -> None:
-    """With overwrite, each of 8 × 10 saves is a version of its own and none is lost."""
+    """With overwrite, each of 80 saves is a version of its own and none is lost."""
     current_registry(create=True).save("secret", "other", b"")
 
     outputs = at_once(SAVE, [f"all{number}-10" for number in range(8)])
@@ -74,6 +74,29 @@ def test_one_of_eight_wins_without_overwrite() -> None:
     assert sum(number == "conflict" for number, _ in lines) == 7
     assert current_registry().load("secret", "shared").content == winners[0].encode()
     assert len(current_registry().history("secret", "shared")) == 1
+
+
+@pytest.mark.parametrize("act", ["rollback", "promote", "delete"])
+def test_a_change_of_a_head_that_moved_on_is_conflict(registry: Registry, make: Make, act: str) -> None:
+    """A save between the moment that a change reads the head and the moment that it writes it is not undone: Conflict."""
+    registry.save("secret", "a", b"1")
+    registry.save("secret", "a", b"2", overwrite=True)
+    registry.stage("secret", "a", b"3")
+    armed = [True]
+
+    def clock() -> int:  # is asked in between
+        if armed:
+            armed.clear()
+            registry.save("secret", "a", b"from the other", overwrite=True)
+        return 1
+
+    slow = Registry(registry._store, registry._keyring, clock=clock)
+
+    with pytest.raises(Conflict, match="first"):
+        getattr(slow, act)("secret", "a")
+
+    assert registry.load("secret", "a").content == b"from the other"
+    assert [line.state for line in registry.history("secret", "a")] == ["", "previous", "", "current"]
 
 
 def test_threads_share_a_registry(registry: Registry) -> None:
@@ -132,8 +155,10 @@ from bondstone.registry import current_registry
 registry = current_registry(create=True)
 registry.save("secret", "a", b"before")
 assert registry.load("secret", "a").content == b"before"
+inherited = registry._store.database.connection()
 child = os.fork()
 if not child:
+    assert registry._store.database.connection() is not inherited
     assert registry.load("secret", "a").content == b"before"
     registry.save("secret", "child", b"from the child")
     registry.flush()
@@ -151,7 +176,9 @@ print(sum(row.action == "load" for row in registry.audit()))
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_fork_with_an_open_connection() -> None:
     """Parent and child go on, each with a connection of its own; the reads of both are on record."""
-    printed = run(FORK.replace("import os, sys", "import os, sys, warnings\nwarnings.simplefilter('ignore', DeprecationWarning)"))
+    printed = run(
+        FORK.replace("import os, sys", "import os, sys, warnings\nwarnings.simplefilter('ignore', DeprecationWarning)")
+    )
 
     assert int(printed) == 4
     assert [item.name for item in current_registry().list()] == ["a", "child", "parent"]
@@ -176,5 +203,3 @@ def test_a_reader_during_saves_sees_whole_versions(registry: Registry, make: Mak
 
     assert seen == sorted(seen)
     assert reader.load("secret", "a").version == 59
-
-

@@ -1,6 +1,5 @@
 """Nothing is lost: a process killed at any moment leaves what it acknowledged, and a registry that works."""
 
-import os
 import random
 import shutil
 import signal
@@ -55,7 +54,7 @@ def killed(code: str, *arguments: str, after: float) -> list[str]:
 
 @pytest.mark.parametrize("part", range(2))
 def test_what_was_acknowledged_is_there_after_a_kill(registry: Registry, make: Make, path: Path, part: int) -> None:
-    """Twenty kills at random moments of a process that saves in a loop (ten in each part): every acknowledged version loads with its content."""
+    """Twenty kills of a process that saves in a loop (ten in each part): every acknowledged version loads with its content."""
     seed = random.SystemRandom().randrange(2**32)
     print(f"{seed=}")  # noqa: T201 -- shown when the test fails
     moments, acknowledged = random.Random(seed), dict[tuple[str, int], str]()
@@ -102,4 +101,4 @@ def test_a_kill_during_the_first_save(home: Path, data: Path, key_path: Path) ->
         current_registry().close()
         settings_module._opened.clear()
         shutil.rmtree(home)
-        os.mkdir(home)
+        home.mkdir()

@@ -140,7 +140,10 @@ def test_any_changed_byte_is_refused(data: st.DataObject) -> None:
     byte = data.draw(st.integers(0, len(envelope) - 1).filter(lambda n: not 3 <= n < 7))
     envelope[byte] = data.draw(st.integers(0, 255).filter(lambda n: n != envelope[byte]))
 
-    assert outcome(lambda: open_envelope(b"k" * 32, context, bytes(envelope), "x")) in ("unreadable", "unsupported_format")
+    assert outcome(lambda: open_envelope(b"k" * 32, context, bytes(envelope), "x")) in (
+        "unreadable",
+        "unsupported_format",
+    )
 
 
 def test_a_seal_never_repeats() -> None:

@@ -5,6 +5,7 @@ import os
 import pickle
 import stat
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -160,7 +161,9 @@ def test_a_passphrase(monkeypatch: pytest.MonkeyPatch, key_path: Path) -> None:
         current_registry()
 
 
-@pytest.mark.parametrize("names", [("KEY", "PASSPHRASE"), ("KEY", "KEY_FILE"), ("KEY_FILE", "PASSPHRASE"), ("KEY", "KEY_FILE", "PASSPHRASE")])
+@pytest.mark.parametrize(
+    "names", [("KEY", "PASSPHRASE"), ("KEY", "KEY_FILE"), ("KEY_FILE", "PASSPHRASE"), ("KEY", "KEY_FILE", "PASSPHRASE")]
+)
 def test_two_keys_at_once_are_refused(monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], data: Path) -> None:
     """For keys the choice must be explicit; nothing is made."""
     for name in names:
@@ -196,7 +199,8 @@ def test_only_one_text_is_a_key(text: str, tmp_path: Path) -> None:
     path.touch(0o600)
     path.write_text(text + "\n", "utf-8")
 
-    for read in (lambda: environment_key(text), lambda: key_file(path)):
+    reads: list[Callable[[], object]] = [lambda: environment_key(text), lambda: key_file(path)]
+    for read in reads:
         with pytest.raises(InvalidSettings) as caught:
             read()
         frames = [frame.f_locals for frame, _ in traceback.walk_tb(caught.tb)][2:]  # not those of this function
@@ -261,7 +265,15 @@ def test_xdg_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["registry.db", "sqlite://", "sqlite:///", "postgresql://user:SENTINEL@host/db", "https://SENTINEL@host", "/SENTINEL"]
+    "url",
+    [
+        "registry.db",
+        "sqlite://",
+        "sqlite:///",
+        "postgresql://user:SENTINEL@host/db",
+        "https://SENTINEL@host",
+        "/SENTINEL",
+    ],
 )
 def test_a_registry_url_that_is_none(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is refused without being shown: it may hold a password."""

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,9 @@ from bondstone.registry.names import check_kind, check_name, for_the_record, keb
 
 segments = st.from_regex(r"[a-z0-9_-][a-z0-9._-]{0,10}", fullmatch=True)
 names = st.lists(segments, min_size=1, max_size=4).map("/".join).filter(lambda name: not looks_like_a_key(name))
-kinds = st.from_regex(r"[a-z][a-z0-9]{0,8}(-[a-z0-9]{1,8}){0,2}", fullmatch=True).filter(lambda kind: not looks_like_a_key(kind))
+kinds = st.from_regex(r"[a-z][a-z0-9]{0,8}(-[a-z0-9]{1,8}){0,2}", fullmatch=True).filter(
+    lambda kind: not looks_like_a_key(kind)
+)
 fields = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,10}(\.[a-z0-9]{1,3})?", fullmatch=True)
 
 
@@ -21,7 +24,12 @@ def test_references_round_trip(kind: str, name: str, version: int | None, field:
     """What a reference writes, as text or as a URI, is read back as the same parts; copies and pickles too."""
     reference = Reference(kind, name, version, field)
 
-    for again in (Reference.parse(str(reference)), Reference.parse(reference.uri), pickle.loads(pickle.dumps(reference)), copy.deepcopy(reference)):
+    for again in (
+        Reference.parse(str(reference)),
+        Reference.parse(reference.uri),
+        pickle.loads(pickle.dumps(reference)),
+        copy.deepcopy(reference),
+    ):
         assert again == reference
         assert (again.kind, again.name, again.version, again.field) == (kind, name, version, field)
     assert reference == f"{kind}/{name}" + (f"@{version}" if version else "") + (f"#{field}" if field else "")
@@ -46,7 +54,9 @@ def test_a_slug_is_a_name_or_nothing(text: str) -> None:
     assert not suggested or looks_like_a_key(suggested) or check_name(suggested) == suggested
 
 
-@pytest.mark.parametrize("name", ["a", "a.b", "_", "-", "0", "prod/a", "a/b/c/d", "a" * 255, "a_b-c.d", "a..b", "token-2026"])
+@pytest.mark.parametrize(
+    "name", ["a", "a.b", "_", "-", "0", "prod/a", "a/b/c/d", "a" * 255, "a_b-c.d", "a..b", "token-2026"]
+)
 def test_legal_names(name: str) -> None:
     """Lower-case letters, digits, `-`, `_` and `.` in segments, to 255 characters."""
     assert check_name(name) == name
@@ -69,19 +79,43 @@ def test_illegal_names(name: str) -> None:
 def test_what_is_no_text_is_no_name(thing: object) -> None:
     """A name is a string, and its type is told."""
     with pytest.raises(InvalidName, match=type(thing).__name__):
-        check_name(thing)  # type: ignore[arg-type]
+        check_name(thing)
     with pytest.raises(InvalidName):
         Reference.parse(thing)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("kind", ["", "A", "a_b", "a/b", "-a", "a-", "a--b", "1a", "a.b", "a" * 65, "akiaiosfodnn7example", None, 5])
+@pytest.mark.parametrize(
+    "kind", ["", "A", "a_b", "a/b", "-a", "a-", "a--b", "1a", "a.b", "a" * 65, "akiaiosfodnn7example", None, 5]
+)
 def test_illegal_kinds(kind: object) -> None:
     """A kind is kebab-case and begins with a letter."""
     with pytest.raises(InvalidName):
-        check_kind(kind)  # type: ignore[arg-type]
+        check_kind(kind)
 
 
-@pytest.mark.parametrize("text", ["a", "a/", "/b", "a/b@", "a/b@0", "a/b@01", "a/b@-1", "a/b@1@2", "a/b@x", "a/b#", "a/b#1", "a/b#c d", "a/b@1" + "0" * 18, "bondstone:/a/b", "bondstone://", "https://a/b", "a/b@1.0", "a/b@\N{SUPERSCRIPT TWO}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a",
+        "a/",
+        "/b",
+        "a/b@",
+        "a/b@0",
+        "a/b@01",
+        "a/b@-1",
+        "a/b@1@2",
+        "a/b@x",
+        "a/b#",
+        "a/b#1",
+        "a/b#c d",
+        "a/b@1" + "0" * 18,
+        "bondstone:/a/b",
+        "bondstone://",
+        "https://a/b",
+        "a/b@1.0",
+        "a/b@\N{SUPERSCRIPT TWO}",
+    ],
+)
 def test_what_is_no_reference(text: str) -> None:
     """A part that is missing or malformed is InvalidName."""
     with pytest.raises(InvalidName):
@@ -98,6 +132,7 @@ def test_what_is_no_version(version: object) -> None:
 KEYS = [
     "ema_abcdefSENTINEL", "AKIASENTINEL12345678", "ghp_SENTINEL0123456789", "github_pat_SENTINEL", "glpat-SENTINEL", "xoxb-SENTINEL-1",
     "sk-proj-SENTINEL", "sk_live_SENTINEL", "eyJhbGciOiJIUzI1NiJ9.SENTINEL", "hvs.SENTINEL", "pnu_SENTINEL", "-----BEGIN RSA SENTINEL",
+    "ema_abcdefsentinel", "ghp_sentinel0123", "hvs.sentinel", "prod/xoxb-sentinel", "akiasentinel12345678",
     "wJalrXUtnFEMI/K7MDENG/bPxRfiSENTINELaBcD", "SENTINEL" * 20, "Ab3SENTINELxYz98765", "prod/ghp_SENTINEL0123", "a@ema_abcdefSENTINEL",
 ]  # fmt: skip
 
@@ -105,15 +140,16 @@ KEYS = [
 @pytest.mark.parametrize("key", KEYS)
 def test_a_pasted_key_is_not_echoed(key: str) -> None:
     """A key in the place of a name, kind, field or reference is refused, and its error does not hold it; nor does the audit log."""
-    for refuse in (
+    refusals: list[Callable[[], object]] = [
         lambda: check_name(key), lambda: check_kind(key), lambda: Reference.parse(key), lambda: Reference.parse(f"secret/{key}"),
         lambda: Reference.parse(f"secret/a@{key}"), lambda: Reference.parse(f"secret/a#{key} x"), lambda: Reference("secret", key),
-    ):  # fmt: skip
+    ]  # fmt: skip
+    for refuse in refusals:
         with pytest.raises(InvalidName) as caught:
             refuse()
         assert "sentinel" not in str(caught.value).lower()
-    assert "SENTINEL" not in for_the_record(key)
-    assert "SENTINEL" not in shown(key)
+    assert "sentinel" not in for_the_record(key).lower()
+    assert "sentinel" not in shown(key).lower()
 
 
 @pytest.mark.parametrize("name", ["my token", "Reports 2026", "prod/DWH"])

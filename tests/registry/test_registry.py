@@ -1,7 +1,8 @@
 """The registry: versions, heads, listings, and the record of who did what."""
 
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import count
 from pathlib import Path
 
@@ -18,9 +19,10 @@ from bondstone.registry import (
     current_registry,
 )
 from bondstone.registry.keys import RawKey
+from bondstone.registry.log import ReadLog
 from bondstone.registry.registry import MAX_DOCUMENT
 from bondstone.registry.sqlite import SqliteDatabase
-from bondstone.registry.store import SqlStore
+from bondstone.registry.store import AuditRow, SqlStore
 from tests.conftest import Make
 from tests.registry.processes import run
 
@@ -177,7 +179,7 @@ def test_what_does_not_exist(registry: Registry) -> None:
             registry.load(KIND, "a", version)
     for act in (registry.load, registry.history, registry.delete, registry.promote, registry.rollback):
         with pytest.raises(NotFound, match="nothing"):
-            act(KIND, "nothing")  # type: ignore[operator]
+            act(KIND, "nothing")
 
 
 def test_listings(registry: Registry) -> None:
@@ -186,7 +188,12 @@ def test_listings(registry: Registry) -> None:
         registry.save(kind, name, b"")
     registry.delete("b", "gone")
 
-    assert [(i.kind, i.name, i.version) for i in registry.list()] == [("a", "y", 1), ("a", "y/2", 1), ("a", "z", 1), ("b", "x", 1)]
+    assert [(i.kind, i.name, i.version) for i in registry.list()] == [
+        ("a", "y", 1),
+        ("a", "y/2", 1),
+        ("a", "z", 1),
+        ("b", "x", 1),
+    ]
     assert [i.reference for i in registry.list("b")] == ["b/x"]
     assert [i.name for i in registry.list(limit=2, offset=1)] == ["y/2", "z"]
     assert registry.list(limit=0) == registry.list(offset=10) == registry.list("c") == []
@@ -223,9 +230,9 @@ def test_max_ttl(registry: Registry, make: Make) -> None:
 
 
 @pytest.fixture
-def records(registry: Registry) -> Iterator[Callable[[], list[tuple[str, str, int, str]]]]:
+def records(registry: Registry) -> Callable[[], list[tuple[str, str, int, str]]]:
     """What the audit log says, oldest first."""
-    yield lambda: [(r.action, f"{r.kind}/{r.name}", r.version, r.outcome) for r in reversed(registry.audit())]
+    return lambda: [(r.action, f"{r.kind}/{r.name}", r.version, r.outcome) for r in reversed(registry.audit())]
 
 
 def test_everything_is_on_record(registry: Registry, records: Callable[[], list[tuple[str, str, int, str]]]) -> None:
@@ -245,7 +252,9 @@ def test_everything_is_on_record(registry: Registry, records: Callable[[], list[
     changes = [line for line in lines if line[0] != "load"]
     assert [line[0] for line in changes] == ["save", "save", "stage", "promote", "rollback", "delete"]
     assert {line[3] for line in lines} == {"ok"}
-    assert [line for line in lines if line[0] == "load"] == [("load", "secret/a", 2, "ok")] * 2 + [("load", "secret/a", 1, "ok")]
+    assert [line for line in lines if line[0] == "load"] == [("load", "secret/a", 2, "ok")] * 2 + [
+        ("load", "secret/a", 1, "ok")
+    ]
     assert "VALUE" not in str(registry.audit())
     assert all(row.actor.count("@") == 1 and row.actor.count(":") == 1 for row in registry.audit())
 
@@ -313,6 +322,40 @@ def test_a_registry_that_is_let_go_keeps_its_reads(registry: Registry, path: Pat
             break
         time.sleep(0.1)
     assert [row.action for row in registry.audit()] == ["load", "save"]
+
+
+class SlowStore(SqlStore):
+    """A store whose audit log takes its time."""
+
+    def __init__(self) -> None:
+        self.entered, self.go_on = threading.Event(), threading.Event()
+        self.written: list[AuditRow] = []
+
+    def record(self, rows: Iterable[AuditRow]) -> None:
+        self.entered.set()
+        self.go_on.wait(10)
+        self.written += rows
+
+
+def test_a_flush_waits_for_a_batch_that_is_on_its_way() -> None:
+    """The end of a process flushes while the thread may be writing: it waits, or that batch would be lost with the thread."""
+    store = SlowStore()
+    log = ReadLog(store, lambda: 1)
+    log.add(KIND, "a", 1, "ok")
+    first, second = threading.Thread(target=log.flush), threading.Thread(target=log.flush)
+
+    first.start()
+    store.entered.wait(10)
+    second.start()
+    second.join(0.1)
+    waits = second.is_alive()
+    store.go_on.set()
+    first.join()
+    second.join()
+    log.close()
+
+    assert waits
+    assert len(store.written) == 1
 
 
 def test_a_registry_that_went_away(registry: Registry, path: Path) -> None:

@@ -24,10 +24,11 @@ from bondstone.registry import (
     Unreadable,
     UnsupportedFormat,
     current_registry,
+    statements,
+    tables,
 )
 from bondstone.registry import settings as settings_module
 from bondstone.registry import sqlite as sqlite_module
-from bondstone.registry import statements, tables
 from tests.conftest import Make
 from tests.registry.processes import run
 
@@ -36,7 +37,7 @@ KIND = "secret"
 
 def test_the_texts_are_what_sqlalchemy_compiles() -> None:
     """`texts.py` is what `statements.py` writes: no statement is in use that Core did not make."""
-    assert bondstone.registry.texts.SQLITE == statements.texts()
+    assert statements.texts() == bondstone.registry.texts.SQLITE
     assert Path(bondstone.registry.texts.__file__).read_text() == statements.source()
 
 
@@ -141,7 +142,9 @@ def test_a_read_only_registry_loads(shared: Path, monkeypatch: pytest.MonkeyPatc
     (data / "registry.db").chmod(file)
     data.chmod(folder)
 
-    done = subprocess.run([sys.executable, "-W", "error", "-c", WITHOUT_RIGHTS], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", WITHOUT_RIGHTS], capture_output=True, text=True, timeout=60
+    )
 
     assert done.stdout.splitlines() == ["value value ['a'] 1", "registry_unavailable True", "value"], done.stderr
     assert len(done.stderr.splitlines()) == 1

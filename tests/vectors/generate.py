@@ -39,7 +39,12 @@ def envelopes() -> Iterator[Vector]:
     good = seal(KEY, 1, HERE_IT_IS, DOCUMENT, salt=fixed("salt"))
 
     def case(
-        name: str, expect: str, envelope: bytes = good, where: Context = HERE_IT_IS, keys: dict[int, bytes] | None = None, plain: bytes = DOCUMENT
+        name: str,
+        expect: str,
+        envelope: bytes = good,
+        where: Context = HERE_IT_IS,
+        keys: dict[int, bytes] | None = None,
+        plain: bytes = DOCUMENT,
     ) -> Vector:
         held = {1: KEY, 2: OTHER} if keys is None else keys
         return {
@@ -54,7 +59,9 @@ def envelopes() -> Iterator[Vector]:
     yield case("a version", "ok")
     yield case("an empty plaintext", "ok", seal(KEY, 1, HERE_IT_IS, b"", salt=fixed("empty")), plain=b"")
     yield case("sealed under a newer root key", "ok", seal(OTHER, 2, HERE_IT_IS, DOCUMENT, salt=fixed("newer")))
-    yield case("sealed under a wrapping key", "ok", seal(KEY, 0, HERE_IT_IS, DOCUMENT, salt=fixed("zero")), keys={0: KEY})
+    yield case(
+        "sealed under a wrapping key", "ok", seal(KEY, 0, HERE_IT_IS, DOCUMENT, salt=fixed("zero")), keys={0: KEY}
+    )
     long = HERE_IT_IS._replace(name="prod/" + "n" * 250, number=2**63 - 1, time=2**63 - 1)
     yield case("the longest name and the largest numbers", "ok", seal(KEY, 1, long, DOCUMENT, salt=fixed("long")), long)
     yield case("another key under the same number", "unreadable", keys={1: OTHER})
@@ -75,14 +82,24 @@ def envelopes() -> Iterator[Vector]:
     yield case("a byte more in front", "unreadable", b"\0" + good)
     yield case("twice", "unreadable", good + good)
     yield case("as text", "unreadable", good.hex().encode())
-    for field, value in {
+    changes: dict[str, Any] = {
         "type": "head", "registry_id": "0" * 32, "kind": "secre", "name": "arraylake-token2", "number": 2, "time": 1_767_225_600_000_001
-    }.items():  # fmt: skip
-        yield case(f"another {field}", "unreadable", where=HERE_IT_IS._replace(**{field: value}))
-    yield case("a letter moved from the kind to the name", "unreadable", where=HERE_IT_IS._replace(kind="secretarraylake", name="-token"))
+    }  # fmt: skip
+    for field, value in changes.items():
+        changed = {field: value}
+        yield case(f"another {field}", "unreadable", where=HERE_IT_IS._replace(**changed))
+    yield case(
+        "a letter moved from the kind to the name",
+        "unreadable",
+        where=HERE_IT_IS._replace(kind="secretarraylake", name="-token"),
+    )
     record_key, nonce, _ = _derive(KEY, fixed("salt"), HERE_IT_IS.encode())
     valid = AESGCM(record_key).encrypt(nonce, DOCUMENT, HERE_IT_IS.encode())
-    yield case("a commitment to another key, before a ciphertext that would open", "unreadable", good[:39] + fixed("commitment") + valid)
+    yield case(
+        "a commitment to another key, before a ciphertext that would open",
+        "unreadable",
+        good[:39] + fixed("commitment") + valid,
+    )
     yield case("a commitment of zeros", "unreadable", good[:39] + bytes(32) + good[71:])
     other_nonce = AESGCM(record_key).encrypt(bytes(12), DOCUMENT, HERE_IT_IS.encode())
     yield case("a nonce that was not derived", "unreadable", good[:71] + other_nonce)
@@ -93,11 +110,20 @@ def envelopes() -> Iterator[Vector]:
 def heads() -> Iterator[Vector]:
     good = Head("secret", "arraylake-token", 7, 5, 4, 6, 6, 2, 1_767_225_600_000_000)
 
-    def case(name: str, expect: str, head: Head = good, tag: bytes | None = None, keys: dict[int, bytes] | None = None) -> Vector:
+    def case(
+        name: str, expect: str, head: Head = good, tag: bytes | None = None, keys: dict[int, bytes] | None = None
+    ) -> Vector:
         tag = head.tag(mac_key(KEY, ID), 1, ID) if tag is None else tag
         held = {1: KEY, 2: OTHER} if keys is None else keys
         hexed = {str(number): key.hex() for number, key in held.items()}
-        return {"name": name, "keys": hexed, "registry_id": ID, "head": head._asdict(), "tag": tag.hex(), "expect": expect}
+        return {
+            "name": name,
+            "keys": hexed,
+            "registry_id": ID,
+            "head": head._asdict(),
+            "tag": tag.hex(),
+            "expect": expect,
+        }
 
     right = good.tag(mac_key(KEY, ID), 1, ID)
     yield case("a head", "ok")
@@ -106,7 +132,9 @@ def heads() -> Iterator[Vector]:
     yield case("pending only", "ok", Head("secret", "a", 1, 0, 0, 1, 1, 0, 1))
     for field in ("generation", "current", "previous", "pending", "highest", "deleted_through", "changed_at"):
         for step in (1, -1):
-            yield case(f"{field} changed by {step}", "unreadable", good._replace(**{field: getattr(good, field) + step}), right)
+            yield case(
+                f"{field} changed by {step}", "unreadable", good._replace(**{field: getattr(good, field) + step}), right
+            )
     yield case("another kind", "unreadable", good._replace(kind="secret2"), right)
     yield case("another name", "unreadable", good._replace(name="other"), right)
     yield case("another key under the same number", "unreadable", keys={1: OTHER})
@@ -116,12 +144,13 @@ def heads() -> Iterator[Vector]:
     for cut in (0, 3, 4, 35):
         yield case(f"tag cut to {cut} bytes", "unreadable", tag=right[:cut])
     yield case("a byte more", "unreadable", tag=right + b"\0")
-    for name, numbers in {
+    nonsense: dict[str, dict[str, Any]] = {
         "current above highest": {"current": 7, "previous": 0, "pending": 0}, "previous above highest": {"previous": 7},
         "pending above highest": {"pending": 7}, "current deleted": {"current": 2}, "current below the deleted": {"current": 1},
         "previous deleted": {"previous": 2}, "pending deleted": {"pending": 1},
         "more deleted than there were": {"deleted_through": 7, "current": 0, "previous": 0, "pending": 0},
-    }.items():  # fmt: skip
+    }  # fmt: skip
+    for name, numbers in nonsense.items():
         yield case(f"true tag, {name}", "unreadable", good._replace(**numbers))
 
 
@@ -132,10 +161,26 @@ def keyrings() -> Iterator[Vector]:
     def entries(*numbers: int) -> bytes:
         return b"".join(n.to_bytes(4) + where.time.to_bytes(8) + fixed(f"root key {n}") for n in numbers)
 
-    def case(name: str, expect: str, plain: bytes, where: Context = where, key: bytes = wrapping, at: Context = where) -> Vector:
+    def case(
+        name: str, expect: str, plain: bytes, where: Context = where, key: bytes = wrapping, at: Context = where
+    ) -> Vector:
         wrapped = seal(wrapping, 0, where, plain, salt=fixed(name))
-        vector = {"name": name, "wrapping_key": key.hex(), "key_id": fingerprint(key), "context": at._asdict(), "wrapped": wrapped.hex()}
-        return {**vector, "expect": expect, **({"numbers": [int.from_bytes(plain[i : i + 4]) for i in range(4, len(plain), 44)]} if expect == "ok" else {})}
+        vector = {
+            "name": name,
+            "wrapping_key": key.hex(),
+            "key_id": fingerprint(key),
+            "context": at._asdict(),
+            "wrapped": wrapped.hex(),
+        }
+        return {
+            **vector,
+            "expect": expect,
+            **(
+                {"numbers": [int.from_bytes(plain[i : i + 4]) for i in range(4, len(plain), 44)]}
+                if expect == "ok"
+                else {}
+            ),
+        }
 
     yield case("one key", "ok", b"\0\0\0\1" + entries(1))
     yield case("three keys", "ok", b"\0\0\0\3" + entries(1, 2, 7))
@@ -157,13 +202,26 @@ def keyrings() -> Iterator[Vector]:
 
 
 def passphrases(where: Context, plain: bytes) -> Iterator[Vector]:
-    def case(name: str, expect: str, cost: tuple[int, int, int], passphrase: str = "grün", derive: bool = True, cut: int | None = None) -> Vector:
+    def case(
+        name: str,
+        expect: str,
+        cost: tuple[int, int, int],
+        passphrase: str = "grün",
+        derive: bool = True,
+        cut: int | None = None,
+    ) -> Vector:
         salt = fixed(name, 16)
         memory, iterations, lanes = cost
         kdf = Argon2id(salt=salt, length=32, iterations=iterations, lanes=lanes, memory_cost=memory) if derive else None
         key = kdf.derive("grün".encode()) if kdf else bytes(32)
         wrapped = b"".join(n.to_bytes(4) for n in cost) + salt + seal(key, 0, where, plain, salt=fixed(name + "!"))
-        vector = {"name": f"passphrase: {name}", "passphrase": passphrase, "context": where._asdict(), "wrapped": wrapped[:cut].hex(), "expect": expect}
+        vector = {
+            "name": f"passphrase: {name}",
+            "passphrase": passphrase,
+            "context": where._asdict(),
+            "wrapped": wrapped[:cut].hex(),
+            "expect": expect,
+        }
         return vector | ({"numbers": [1]} if expect == "ok" else {})
 
     yield case("as bondstone writes it", "ok", (64 * 1024, 3, 4))
@@ -183,7 +241,9 @@ def passphrases(where: Context, plain: bytes) -> Iterator[Vector]:
 def sources() -> dict[str, str]:
     """What each file must hold."""
     parts = {"envelope": envelopes(), "head": heads(), "keyring": keyrings()}
-    return {f"{name}.json": json.dumps(list(vectors), indent=1, ensure_ascii=True) + "\n" for name, vectors in parts.items()}
+    return {
+        f"{name}.json": json.dumps(list(vectors), indent=1, ensure_ascii=True) + "\n" for name, vectors in parts.items()
+    }
 
 
 if __name__ == "__main__":

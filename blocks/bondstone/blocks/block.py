@@ -32,7 +32,6 @@ from bondstone.registry import (
 )
 from bondstone.registry.names import kebab
 
-
 _HERE = __file__.removesuffix("block.py")  # a warning is told at the line of the one who called
 
 
@@ -196,7 +195,8 @@ class Block(BaseModel):
         """Save this block as the next version of `name`, or of the name it was loaded by. Returns itself.
 
         Saved blocks inside it are stored as live references, others by value. Raises `Conflict` if the name is taken
-        (without `overwrite`) or if this block was loaded and its version is no longer the current one; `InvalidName`; `InvalidBlock` if it would contain itself.
+        (without `overwrite`) or if this block was loaded and its version is no longer the current one; `InvalidName`;
+        `InvalidBlock` if it would contain itself.
         """
         target = self._target(name)
         base = self._origin.version if self._origin and self._origin.reference == target and overwrite else None
@@ -230,7 +230,9 @@ class Block(BaseModel):
         """Delete a block: its name is free again, its version numbers are not. Raises `NotFound`."""
         reference = cls._reference(name, None)
         if reference.version is not None:
-            raise InvalidName(f"a version is not deleted by itself: leave '@{reference.version}' out to delete all of it")
+            raise InvalidName(
+                f"a version is not deleted by itself: leave '@{reference.version}' out to delete all of it"
+            )
         current_registry().delete(reference.kind, reference.name)
 
     @classmethod
@@ -359,7 +361,8 @@ def _revived(cls: type[Block], stored: dict[str, Any], what: str, registry: Regi
     gone = sorted(fields.keys() - cls.model_fields.keys())
     if gone:
         warn(
-            f"{what}: {cls.__name__} has no field {', '.join(gone)} any more; what was stored is dropped", skip_file_prefixes=(_HERE,),
+            f"{what}: {cls.__name__} has no field {', '.join(gone)} any more; what was stored is dropped",
+            skip_file_prefixes=(_HERE,),
         )
         fields = {name: value for name, value in fields.items() if name not in gone}
     try:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from bondstone.blocks.block import Block, _load
-from bondstone.blocks.catalog import find
 from bondstone.registry import InvalidSettings, Reference, Registry, RegistryUnavailable, current_registry, registry_at
 
 DEFAULT_TTL = 60.0
@@ -72,7 +71,7 @@ class Handle[B: Block]:
         return seen[1]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _arrived, (self._block.kind, self.reference.name, self._registry.url, self._registry.id, self.ttl)
+        return _arrived, (self._block, self.reference.name, self._registry.url, self._registry.id, self.ttl)
 
 
 def live[B: Block](block: type[B], name: str, *, ttl: float | None = None) -> Handle[B]:
@@ -83,12 +82,12 @@ def live[B: Block](block: type[B], name: str, *, ttl: float | None = None) -> Ha
     return Handle(block, name, current_registry(), ttl=ttl)
 
 
-def _arrived(kind: str, name: str, url: str, registry_id: str, ttl: float) -> Handle[Block]:
+def _arrived[B: Block](block: type[B], name: str, url: str, registry_id: str, ttl: float) -> Handle[B]:
     """One handle per process: a hundred tasks that carry it ask once."""
-    key = (kind, name, url, registry_id, ttl)
+    key = (block, name, url, registry_id, ttl)
     if key not in _handles:
-        _handles[key] = Handle(find(kind), name, registry_at(url, registry_id), ttl=ttl)
-    return _handles[key]
+        _handles[key] = Handle(block, name, registry_at(url, registry_id), ttl=ttl)
+    return cast("Handle[B]", _handles[key])
 
 
-_handles: dict[tuple[str, str, str, str, float], Handle[Block]] = {}
+_handles: dict[tuple[type[Block], str, str, str, float], Handle[Any]] = {}

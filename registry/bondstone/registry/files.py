@@ -25,6 +25,8 @@ def publish(path: Path, make: Callable[[Path], None]) -> bool:
         _sync(path.parent)
     except FileExistsError:
         return False
+    except RegistryUnavailable:
+        raise
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise RegistryUnavailable(f"cannot write {path} ({reason}): choose a folder that you can write to") from None

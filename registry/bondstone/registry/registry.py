@@ -239,9 +239,9 @@ class Registry:
         head, _, sealed = found
         if not head.current:
             raise NotFound(f"{kind}/{name} has only a pending version: promote it first")
-        # Of the same name, version and bytes comes the same document: only the head has to be proved again.
-        same = known and known.sealed == sealed
-        document = known.document if known and same else self._open(kind, name, sealed, f"{kind}/{name}")
+        # Of the same version and bytes comes the same document: only the head had to be proved again.
+        same = known.document if known and known.sealed == sealed else None
+        document = same or self._open(kind, name, sealed, f"{kind}/{name}")
         connection.remember((kind, name), _Opened(state, sealed, document))
         return document
 

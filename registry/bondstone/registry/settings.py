@@ -131,8 +131,10 @@ def current_registry(*, create: bool = False) -> Registry:
     registry = _opened.get(tuple(map(_raw_environment.get, _raw_names)))
     if registry is None:
         settings = Settings.from_environment()
-        registry = settings.create() if create else settings.open()
-        _opened[tuple(map(_raw_environment.get, _raw_names))] = registry
+        opened = settings.create() if create else settings.open()
+        registry = _opened.setdefault(tuple(map(_raw_environment.get, _raw_names)), opened)
+        if registry is not opened:  # another thread was faster
+            opened.close()
     return registry
 
 

@@ -193,6 +193,13 @@ class SqliteDatabase:
             mine.close()
 
 
+_migrating = threading.Lock()  # Alembic has one context for all threads
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_migrating.acquire, after_in_parent=_migrating.release, after_in_child=_migrating.release
+    )
+
+
 def migrate(path: Path) -> None:
     """Bring the file to the newest schema, by Alembic. The write-ahead log is switched on here, once, and stays with the file."""
     from alembic import command
@@ -203,7 +210,7 @@ def migrate(path: Path) -> None:
 
     engine = create_engine(URL.create("sqlite", database=str(path)), poolclass=NullPool, hide_parameters=True)
     try:
-        with engine.connect() as connection:
+        with _migrating, engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
             connection.commit()
             config = Config()

@@ -51,7 +51,8 @@ def opened(handle: Handle[IcechunkRepo], sleep: Callable[[float], None] = time.s
         if repository is not None:
             return repository
         sleep(0.05 * 2**attempt)
-    raise InvalidBlock(f"the place of {block.reference} holds something that is no repository: give it another prefix")
+    place = handle.reference
+    raise InvalidBlock(f"the place of {place} holds something that is no repository: give it another prefix")
 
 
 def _open_or_create(handle: Handle[IcechunkRepo], block: IcechunkRepo) -> "icechunk.Repository | None":

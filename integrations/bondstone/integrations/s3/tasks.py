@@ -95,7 +95,8 @@ def _get(task: S3Download, key: str, to: Path | None) -> bytes | ObjectReceipt:
         return _with_store(task, lambda store: bytes(obstore.get(store, key).bytes()))[1]
 
     def stream(store: "S3Store") -> tuple[str | None, int]:
-        file.seek(0), file.truncate()
+        file.seek(0)
+        file.truncate()
         found = obstore.get(store, key)
         return found.meta["e_tag"], sum(file.write(chunk) for chunk in found.stream())
 
