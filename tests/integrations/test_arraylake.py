@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import arraylake
-import cloudpickle  # type: ignore[import-untyped]
+import cloudpickle
 import pytest
 from arraylake.exceptions import ArraylakeClientError
 

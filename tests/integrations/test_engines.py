@@ -9,7 +9,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import cloudpickle  # type: ignore[import-untyped]
+import cloudpickle
 import distributed
 import pytest
 import xarray as xr
@@ -45,8 +45,9 @@ class TestPrefect:
         with prefect_home(tmp_path):
             import prefect
 
-            upload = prefect.task(S3Upload("reports"), retries=2, retry_condition_fn=renewed)
-            commit = prefect.task(IcechunkCommit("ocean"), retries=2)
+            task: Any = prefect.task  # its types know no options beside a callable
+            upload = task(S3Upload("reports"), retries=2, retry_condition_fn=renewed)
+            commit = task(IcechunkCommit("ocean"), retries=2)
 
             @prefect.flow
             def monthly(path: str) -> tuple[ObjectReceipt, CommitReceipt, str]:
@@ -74,10 +75,11 @@ class TestDask:
 
     @pytest.fixture
     def client(self, reports: Account, tmp_path: Path) -> Iterator[Any]:
+        vendor: Any = distributed  # partly typed
         options = {"n_workers": 2, "threads_per_worker": 2, "host": "127.0.0.1", "dashboard_address": None}
         with (
-            distributed.LocalCluster(processes=True, local_directory=str(tmp_path / "dask"), **options) as cluster,
-            distributed.Client(cluster) as client,
+            vendor.LocalCluster(processes=True, local_directory=str(tmp_path / "dask"), **options) as cluster,
+            vendor.Client(cluster) as client,
         ):
             yield client
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import cloudpickle  # type: ignore[import-untyped]
+import cloudpickle
 import icechunk.xarray
 import numpy as np
 import pytest
@@ -432,7 +432,8 @@ def read(repo: str, group: str | None) -> xr.Dataset:
 
 
 def loaded(session: icechunk.Session, group: str | None) -> xr.Dataset:
-    return xr.open_zarr(session.store, group=group, consolidated=False).load()
+    dataset: xr.Dataset = xr.open_zarr(session.store, group=group, consolidated=False).load()
+    return dataset
 
 
 def messages(repo: str) -> list[str]:

@@ -17,7 +17,7 @@ from threading import Thread
 from typing import Any
 
 import boto3
-import cloudpickle  # type: ignore[import-untyped]
+import cloudpickle
 import obstore
 import pandas as pd
 import pytest
