@@ -1,6 +1,8 @@
 """Blocks inside blocks: saved ones are live references, unsaved ones values; at any depth, in any container."""
 
 import json
+import pickle
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -289,3 +291,35 @@ def test_a_child_of_a_subclass_keeps_its_class() -> None:
     Holder(any_block=S3Bucket(bucket="reports")).save("a")
 
     assert Holder.load("a").any_block == S3Bucket(bucket="reports")
+
+
+def test_a_child_of_another_registry_goes_along_by_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A reference into a registry that this one cannot see would dangle."""
+    aws = AwsCredentials(access_key_id="AKIAEXAMPLE", secret_access_key="s-e-c-r-e-t").save("prod")
+    monkeypatch.setenv("BONDSTONE_REGISTRY", f"sqlite:///{tmp_path}/other/registry.db")
+
+    S3Bucket(bucket="reports", credentials=aws).save("reports")
+
+    assert AwsCredentials.names() == []
+    assert S3Bucket.load("reports").credentials == aws
+
+
+def test_a_block_of_another_registry_saves_here_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Version numbers of one registry say nothing about another's."""
+    first = Secret(value="one").save("a")
+    monkeypatch.setenv("BONDSTONE_REGISTRY", f"sqlite:///{tmp_path}/other/registry.db")
+    Secret(value="two").save("a")
+    Secret(value="three").save("a", overwrite=True)
+
+    first.save(overwrite=True)
+
+    assert (Secret.load("a").get(), first.version) == ("one", 3)
+
+
+def test_a_pickle_is_loaded_from_the_registry_it_was_saved_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The same name in the registry that happens to be current is another secret."""
+    pickled = pickle.dumps(Secret(value="mine").save("a"))
+    monkeypatch.setenv("BONDSTONE_REGISTRY", f"sqlite:///{tmp_path}/other/registry.db")
+    Secret(value="another's").save("a")
+
+    assert pickle.loads(pickled).get() == "mine"

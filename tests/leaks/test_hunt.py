@@ -16,7 +16,7 @@ from urllib.parse import quote, quote_plus
 import cloudpickle
 import pytest
 import xarray as xr
-from numcodecs.zstd import Zstd
+from numcodecs.zstd import Zstd  # type: ignore[import-untyped]
 
 from bondstone.blocks import AwsCredentials, Block, Secret, find
 from bondstone.cli.demo.hunt import Hit, encodings, hunt

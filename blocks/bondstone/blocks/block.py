@@ -29,6 +29,7 @@ from bondstone.registry import (
     UnsupportedFormat,
     Version,
     current_registry,
+    registry_at,
 )
 from bondstone.registry.names import kebab
 
@@ -40,6 +41,7 @@ class _Origin(NamedTuple):
 
     reference: Reference
     version: int
+    home: tuple[str, str]  # URL and id of the registry
     pinned: bool = False  # loaded by its number, so it stays at it
     changed: bool = False  # a changed copy: it knows what it was made from, and is not that
 
@@ -199,12 +201,14 @@ class Block(BaseModel):
         `InvalidBlock` if it would contain itself.
         """
         target = self._target(name)
-        base = self._origin.version if self._origin and self._origin.reference == target and overwrite else None
+        registry = current_registry(create=True)
+        mine = self._origin if self._origin and self._origin.home == registry.address else None
+        base = mine.version if mine and mine.reference == target and overwrite else None
         if any(child.reference == target and child.is_saved for child in _children(self)):
             raise InvalidBlock(f"{target} would contain itself: leave it out of its own fields")
-        content = document.dumps(_stored(self))
-        saved = current_registry(create=True).save(target.kind, target.name, content, overwrite=overwrite, base=base)
-        self._origin = _Origin(target, saved.version)
+        content = document.dumps(_stored(self, registry.address))
+        saved = registry.save(target.kind, target.name, content, overwrite=overwrite, base=base)
+        self._origin = _Origin(target, saved.version, registry.address)
         return self
 
     def _target(self, name: str | None) -> Reference:
@@ -289,10 +293,10 @@ class Block(BaseModel):
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
         return self.__reduce__()
 
-    def _travels(self) -> tuple[type[Self], str, int, bool]:
+    def _travels(self) -> tuple[type[Self], str, int, tuple[str, str], bool]:
         if self._origin is None or self._origin.changed:
             raise NotSaved(f"this {self.kind} is not saved, and only names travel: save it first")
-        return type(self), self._origin.reference.name, self._origin.version, self._origin.pinned
+        return type(self), self._origin.reference.name, self._origin.version, self._origin.home, self._origin.pinned
 
 
 async def _in_thread[T](call: Callable[[], T]) -> T:
@@ -301,10 +305,11 @@ async def _in_thread[T](call: Callable[[], T]) -> T:
     return await asyncio.to_thread(call)
 
 
-def _unpickled(cls: type[Block], name: str, version: int, pinned: bool) -> Block:
-    """The very version that was sent, loaded where it arrived."""
-    block = _load(cls, Reference(cls.kind, name, version), current_registry())
-    block._origin = _Origin(Reference(cls.kind, name), version, pinned)
+def _unpickled(cls: type[Block], name: str, version: int, home: tuple[str, str], pinned: bool) -> Block:
+    """The very version that was sent, loaded where it arrived, from the registry that it was in."""
+    registry = registry_at(*home)
+    block = _load(cls, Reference(cls.kind, name, version), registry)
+    block._origin = _Origin(Reference(cls.kind, name), version, registry.address, pinned)
     return block
 
 
@@ -323,7 +328,7 @@ def _load(cls: type[Block], reference: Reference, registry: Registry) -> Block:
         fault = bare(error)
     else:
         name = Reference(reference.kind, reference.name) if reference.version else reference
-        block._origin = _Origin(name, stored.version, pinned=reference.version is not None)
+        block._origin = _Origin(name, stored.version, registry.address, pinned=reference.version is not None)
         again = cls in stored.made  # most documents are loaded once, and a copy has its price
         stored.made[cls] = copy(block) if again and _UNCHANGING.issuperset(map(type, _contents(block))) else None
         return block
@@ -399,18 +404,24 @@ def _children_loaded(fields: dict[str, Any], what: str, registry: Registry) -> d
     return {name: document.live(value, child) for name, value in fields.items()}
 
 
-def _stored(block: Block) -> dict[str, Any]:
-    fields = {name: document.plain(value, _stored_child) for name, value in block}
+def _stored(block: Block, home: tuple[str, str]) -> dict[str, Any]:
+    """The document of a block that goes into the registry `home`. A child that is saved in another one goes along by value."""
+
+    def child(model: BaseModel) -> dict[str, Any] | None:
+        if not isinstance(model, Block):
+            return None
+        if model._origin is None or model._origin.changed or model._origin.home != home:
+            return {"$kind": model.kind, **_stored(model, home)}
+        return {"$ref": link(model)}
+
+    fields = {name: document.plain(value, child) for name, value in block}
     return {"fields": fields, "schema_version": block.schema_version}
 
 
-def _stored_child(model: BaseModel) -> dict[str, Any] | None:
-    if not isinstance(model, Block):
-        return None
-    if model._origin is None or model._origin.changed:
-        return {"$kind": model.kind, **_stored(model)}
-    reference = model._origin.reference
-    return {"$ref": f"{reference}@{model._origin.version}" if model._origin.pinned else str(reference)}
+def link(block: Block) -> str:
+    """What stands for a saved block inside another: its name, or its version where that was asked for by number."""
+    origin = block._origin
+    return f"{block.reference}@{block.version}" if origin and origin.pinned else str(block.reference)
 
 
 def _children(value: Any) -> Iterator[Block]:

@@ -9,7 +9,7 @@ import pydantic
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from bondstone.blocks.block import Block, _stored_child
+from bondstone.blocks.block import Block, link
 from bondstone.blocks.document import plain
 from bondstone.blocks.secret_values import MASK, SecretData, SecretStr
 
@@ -115,7 +115,7 @@ def _displayed(value: Any, reveal: bool) -> Any:
     if isinstance(value, SecretStr | SecretData):
         return plain(value.get_secret_value(), lambda model: None) if reveal else MASK
     if isinstance(value, Block) and value.is_saved:
-        return (_stored_child(value) or {})["$ref"]
+        return link(value)
     if isinstance(value, BaseModel):
         kind = {"kind": value.kind} if isinstance(value, Block) else {}
         return kind | {name: _displayed(item, reveal) for name, item in value}

@@ -110,6 +110,7 @@ class Registry:
         self._store, self._keyring, self._clock = store, keyring, clock
         self.id = keyring.registry_id
         self.url = store.url
+        self.address = (store.url, keyring.registry_id)  # what a name needs to be found again elsewhere
         self._reads = ReadLog(store, clock)
 
     def __repr__(self) -> str:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -139,15 +140,24 @@ def current_registry(*, create: bool = False) -> Registry:
 
 
 def registry_at(url: str, registry_id: str) -> Registry:
-    """The registry that a pickled hook names, opened with the key of *this* process.
+    """The registry that a pickled name belongs to, opened with the key of *this* process.
 
-    Raises `RegistryUnavailable` if another registry lies there: its blocks of the same names are not the ones that were meant.
+    It is this process's own, if that has the id: the same registry may have another path here. Raises
+    `RegistryUnavailable` if another registry lies there: its blocks of the same names are not the ones that were meant.
     """
-    registry = current_registry() if Settings.from_environment().url == url else _opened.get((url,))
+    with suppress(NoRegistry):
+        own = current_registry()
+        if own.id == registry_id or own.url == url:
+            return _meant(own, registry_id)
+    registry = _opened.get((url,))
     if registry is None:
         registry = _opened[(url,)] = Settings.from_environment()._replace(registry=url).open()
+    return _meant(registry, registry_id)
+
+
+def _meant(registry: Registry, registry_id: str) -> Registry:
     if registry.id != registry_id:
         raise RegistryUnavailable(
-            f"another registry lies at {url} than the one this name was made for: make the handle anew"
+            f"another registry lies at {registry.url} than the one this name was made for: save or make it anew here"
         )
     return registry
