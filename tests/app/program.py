@@ -20,10 +20,14 @@ class Ended(NamedTuple):
     err: str
 
 
-def bondstone(*arguments: str, stdin: bytes = b"", **environment: str) -> Ended:
+def bondstone(*arguments: str, stdin: bytes = b"", environment: dict[str, str] | None = None, **settings: str) -> Ended:
     """Run it without a terminal."""
     ended = subprocess.run(
-        [*PROGRAM, *arguments], input=stdin, capture_output=True, env=os.environ | environment, timeout=60
+        [*PROGRAM, *arguments],
+        input=stdin,
+        capture_output=True,
+        env=os.environ | settings | (environment or {}),
+        timeout=120,
     )
     return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
 

@@ -17,7 +17,7 @@ from tests.app.program import Ended, bondstone
 
 def demo(engine: str, folder: Path) -> Ended:
     environment = {"NO_PROXY": "127.0.0.1", "PYTHONWARNINGS": "default"}
-    return bondstone("demo", "--engine", engine, "--folder", str(folder), **environment)
+    return bondstone("demo", "--engine", engine, "--folder", str(folder), environment=environment)
 
 
 @pytest.mark.parametrize("engine", ["plain", "dask", "prefect"])
@@ -50,8 +50,8 @@ def test_what_it_leaves_opens_with_the_commands(tmp_path: Path) -> None:
         "BONDSTONE_REGISTRY": f"sqlite:///{folder}/registry/registry.db",
         "BONDSTONE_KEY_FILE": f"{folder}/key/key",
     }
-    listed = json.loads(bondstone("ls", "--json", **places).out)
-    shown = bondstone("show", "secret/report-signing-key#value", "--reveal", **places).out
+    listed = json.loads(bondstone("ls", "--json", environment=places).out)
+    shown = bondstone("show", "secret/report-signing-key#value", "--reveal", environment=places).out
     assert again.code == 0
     assert {item["name"] for item in listed} == {"ocean", "prod", "report-signing-key", "reports"}
     assert len(shown) == 43
