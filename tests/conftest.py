@@ -9,8 +9,8 @@ import pytest
 from bondstone.registry import Registry
 from bondstone.registry import settings as settings_module
 from bondstone.registry.keys import RawKey
+from bondstone.registry.sql import SqlStore
 from bondstone.registry.sqlite import SqliteDatabase
-from bondstone.registry.store import SqlStore
 
 Make = Callable[[str], Registry]
 
@@ -49,8 +49,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
     def at(name: str) -> Registry:
         store = SqlStore(SqliteDatabase(tmp_path / f"{name}.db"))
         provider = RawKey("key", "a test", b"k" * 32)
-        there = store.database.path.exists()
-        made.append(Registry.open(store, provider) if there else Registry.create(store, provider))
+        made.append(Registry.open(store, provider) if store.exists() else Registry.create(store, provider))
         return made[-1]
 
     yield at

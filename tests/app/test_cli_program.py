@@ -80,7 +80,7 @@ def test_a_registry_that_cannot_be_made(home: Path, tmp_path: Path) -> None:
 
 def test_another_kind_of_url_is_not_echoed(home: Path) -> None:
     """It may hold a password."""
-    ended = bondstone("ls", BONDSTONE_REGISTRY=f"postgresql://me:{SENTINEL}@host/db")
+    ended = bondstone("ls", BONDSTONE_REGISTRY=f"mysql://me:{SENTINEL}@host/db")
 
     assert ended.code == 8
     assert SENTINEL not in ended.err

@@ -40,7 +40,7 @@ def test_the_same_errors() -> None:
 def test_the_loop_is_not_blocked() -> None:
     """While a save waits for a lock the loop does other things."""
     Secret(value="x").save("a")
-    connection = current_registry()._store.database.connection()
+    connection = current_registry()._store.session()
 
     async def flow() -> tuple[float, int | None]:
         with connection.transaction():

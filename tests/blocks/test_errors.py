@@ -26,6 +26,7 @@ CODES = {
     "Unreadable": ("unreadable", 14, ValueError),
     "UnsupportedFormat": ("unsupported_format", 15, ValueError),
     "RegistryUnavailable": ("registry_unavailable", 16, OSError),
+    "RolledBack": ("rolled_back", 19, ValueError),
     "AccessDenied": ("access_denied", 17, PermissionError),
     "ServiceUnavailable": ("service_unavailable", 18, ConnectionError),
 }

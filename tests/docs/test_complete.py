@@ -39,12 +39,15 @@ def test_every_command_has_its_heading_and_no_other_is_there() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_an_example_session(command: str) -> None:
     """And its section names every option but those that all have."""
-    options = {option for parameter in COMMANDS[command].params for option in parameter.opts if option.startswith("--")}
+    below = getattr(COMMANDS[command], "commands", {})
+    params = [parameter for one in (COMMANDS[command], *below.values()) for parameter in one.params]
+    options = {option for parameter in params for option in parameter.opts if option.startswith("--")}
 
     missing = [option for option in options - {"--help", "--json"} if option not in section(command)]
 
     assert f"$ bondstone {command}" in section(command)
     assert not missing
+    assert not [name for name in below if f"$ bondstone {command} {name}" not in section(command)]
 
 
 def test_every_error_code_has_its_row() -> None:

@@ -77,13 +77,17 @@ def head(keys: dict[int, bytes], registry_id: str, row: dict[str, Any], tag: byt
 
 
 def keyring(wrapping_key: bytes, fields: dict[str, Any], wrapped: bytes) -> dict[int, bytes]:
-    """The root keys by number."""
+    """The root keys that open, by number; behind them may stand retired ones, which open nothing."""
+    if wrapped[:3] == b"BS\1" and wrapped[3:7] != bytes(4):
+        raise Refused("unreadable")
     plain = opened({0: wrapping_key}, fields, wrapped)
     count, entries = int.from_bytes(plain[:4], "big"), [plain[i : i + 44] for i in range(4, len(plain), 44)]
     numbers = [int.from_bytes(entry[:4], "big") for entry in entries]
-    if len(plain) != 4 + 44 * count or not count or numbers[0] < 1 or numbers != sorted(set(numbers)):
+    ages = numbers[count:] + numbers[:count]
+    whole = len(plain) >= 4 and len(plain) % 44 == 4 and 0 < count <= len(numbers)
+    if not whole or ages[0] < 1 or ages != sorted(set(ages)):
         raise Refused("unreadable")
-    return {number: entry[12:] for number, entry in zip(numbers, entries, strict=True)}
+    return {number: entry[12:] for number, entry in zip(numbers[:count], entries, strict=False)}
 
 
 def passphrase_keyring(passphrase: str, fields: dict[str, Any], wrapped: bytes) -> dict[int, bytes]:

@@ -3,6 +3,15 @@
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
+
+from bondstone.registry import Registry
+
+
+def database_of(registry: Registry) -> Any:
+    """The database behind a registry, for tests of what is peculiar to one."""
+    store: Any = registry._store
+    return store.database
 
 
 def start(code: str, *arguments: str) -> "subprocess.Popen[str]":

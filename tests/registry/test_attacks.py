@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bondstone.registry import NotFound, Registry, RegistryUnavailable, Unreadable, WrongKey
+from bondstone.registry import Registry, RegistryUnavailable, RolledBack, Unreadable, WrongKey
 from tests.conftest import Make
 
 Database = sqlite3.Connection
@@ -201,11 +201,11 @@ def test_a_copied_name_is_refused(saved: Registry, database: Database, kind: str
 
 
 def test_a_renamed_name_is_refused(saved: Registry, database: Database) -> None:
-    """A name renamed in all tables is not found under the old name, and refused under the new one."""
+    """A name renamed in all tables is missed under the old name, and refused under the new one."""
     for table in ("heads", "versions"):
         database.execute(f"UPDATE {table} SET name = 'renamed' WHERE name = 'other'")
 
-    with pytest.raises(NotFound):
+    with pytest.raises(RolledBack, match="is gone"):
         saved.load(KIND, "other")
     with pytest.raises(Unreadable):
         saved.load(KIND, "renamed")
@@ -383,13 +383,10 @@ def test_refusals_are_quick(saved: Registry, database: Database) -> None:
 @pytest.mark.parametrize(
     "rollback",
     [
-        pytest.param(
-            lambda r: r.load(KIND, "victim"),
-            id="load",
-            marks=pytest.mark.xfail(
-                strict=True, reason="the high-water mark of docs/threat-model.md is not written yet"
-            ),
-        ),
+        pytest.param(lambda r: r.load(KIND, "victim"), id="load"),
+        pytest.param(lambda r: r.load(KIND, "victim", 1), id="load of a version"),
+        pytest.param(lambda r: r.history(KIND, "victim"), id="history"),
+        pytest.param(lambda r: r.save(KIND, "victim", b"x", overwrite=True), id="save"),
         pytest.param(lambda r: r.save(KIND, "victim", b"x", overwrite=True, base=2), id="save on a base"),
     ],
 )
@@ -406,5 +403,6 @@ def test_a_name_set_back_whole_is_not_served(
         database.execute(f"DELETE FROM {table}")
         database.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
 
-    with pytest.raises(ValueError):  # noqa: PT011 -- Unreadable for a load, Conflict for a save
+    with pytest.raises(RolledBack, match=r"generation 1, and generation 2 .*--accept-restored"):
         rollback(registry)
+    assert [item.readable for item in registry.list()] == [False]

@@ -20,7 +20,7 @@ from pathlib import Path
 from bondstone.registry.keys import RawKey
 from bondstone.registry import Registry
 from bondstone.registry.sqlite import SqliteDatabase
-from bondstone.registry.store import SqlStore
+from bondstone.registry.sql import SqlStore
 
 registry = Registry.open(SqlStore(SqliteDatabase(Path(sys.argv[1]))), RawKey("key", "a test", b"k" * 32))
 while True:

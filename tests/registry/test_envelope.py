@@ -46,7 +46,9 @@ def ring(vector: dict[str, Any], registry_id: str) -> Keyring:
 
 def test_the_vectors_are_what_generate_writes() -> None:
     """The committed files are the generator's: neither changes without the other."""
-    assert {path.name: path.read_text() for path in VECTORS.glob("*.json")} == generate.sources()
+    ours = {path.name: path.read_text() for path in VECTORS.glob("*.json") if path.name != "published.json"}
+
+    assert ours == generate.sources()
 
 
 @pytest.mark.parametrize("vector", vectors("envelope"))
@@ -172,9 +174,10 @@ def test_a_ciphertext_of_another_key_is_told_by_the_commitment() -> None:
 def test_no_rubbish_is_a_keyring(plain: bytes) -> None:
     """Random bytes are not taken for root keys unless they are their canonical form."""
     try:
-        entries = _parse(plain)
+        keys, retired = _parse(plain)
     except Unreadable:
         return
 
-    form = len(entries).to_bytes(4) + b"".join(e.number.to_bytes(4) + e.created_at.to_bytes(8) + e.key for e in entries)
+    entries = [*keys, *retired]
+    form = len(keys).to_bytes(4) + b"".join(e.number.to_bytes(4) + e.created_at.to_bytes(8) + e.key for e in entries)
     assert form == plain

@@ -270,7 +270,7 @@ def test_xdg_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "registry.db",
         "sqlite://",
         "sqlite:///",
-        "postgresql://user:SENTINEL@host/db",
+        "postgresql://user:SENTINEL@host/a/b",
         "https://SENTINEL@host",
         "/SENTINEL",
     ],

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -21,8 +21,10 @@ from bondstone.registry import (
 from bondstone.registry.keys import RawKey
 from bondstone.registry.log import ReadLog
 from bondstone.registry.registry import MAX_DOCUMENT
+from bondstone.registry.seen import Seen
+from bondstone.registry.sql import SqlStore
 from bondstone.registry.sqlite import SqliteDatabase
-from bondstone.registry.store import AuditRow, SqlStore
+from bondstone.registry.store import AuditRow, Sign
 from tests.conftest import Make
 from tests.registry.processes import run
 
@@ -331,7 +333,7 @@ class SlowStore(SqlStore):
         self.entered, self.go_on = threading.Event(), threading.Event()
         self.written: list[AuditRow] = []
 
-    def record(self, rows: Iterable[AuditRow]) -> None:
+    def record(self, rows: Sequence[AuditRow], sign: Sign) -> None:
         self.entered.set()
         self.go_on.wait(10)
         self.written += rows
@@ -340,7 +342,7 @@ class SlowStore(SqlStore):
 def test_a_flush_waits_for_a_batch_that_is_on_its_way() -> None:
     """The end of a process flushes while the thread may be writing: it waits, or that batch would be lost with the thread."""
     store = SlowStore()
-    log = ReadLog(store, lambda: 1)
+    log = ReadLog(store, lambda seq, previous, row: b"", lambda: 1, Seen())
     log.add(KIND, "a", 1, "ok")
     first, second = threading.Thread(target=log.flush), threading.Thread(target=log.flush)
 

@@ -1,4 +1,4 @@
-"""Writes `envelope.json`, `head.json` and `keyring.json` beside this file: inputs and outcomes, successes and failures.
+"""Writes `envelope.json`, `head.json`, `keyring.json` and `audit.json` beside this file: inputs and outcomes, successes and failures.
 
 Run it as `python tests/vectors/generate.py`. It is deterministic, and a test compares its output with the files: a vector never changes
 once a version that wrote it is released.
@@ -13,7 +13,8 @@ from typing import Any
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from bondstone.registry.envelope import Context, _derive, fingerprint, mac_key, seal
+from bondstone.registry.audit_chain import AuditRow, ChainedRow, chained
+from bondstone.registry.envelope import Context, _derive, audit_key, fingerprint, mac_key, seal
 from bondstone.registry.head import Head
 
 HERE = Path(__file__).parent
@@ -162,9 +163,15 @@ def keyrings() -> Iterator[Vector]:
         return b"".join(n.to_bytes(4) + where.time.to_bytes(8) + fixed(f"root key {n}") for n in numbers)
 
     def case(
-        name: str, expect: str, plain: bytes, where: Context = where, key: bytes = wrapping, at: Context = where
+        name: str,
+        expect: str,
+        plain: bytes,
+        where: Context = where,
+        key: bytes = wrapping,
+        at: Context = where,
+        number: int = 0,
     ) -> Vector:
-        wrapped = seal(wrapping, 0, where, plain, salt=fixed(name))
+        wrapped = seal(wrapping, number, where, plain, salt=fixed(name))
         vector = {
             "name": name,
             "wrapping_key": key.hex(),
@@ -176,7 +183,7 @@ def keyrings() -> Iterator[Vector]:
             **vector,
             "expect": expect,
             **(
-                {"numbers": [int.from_bytes(plain[i : i + 4]) for i in range(4, len(plain), 44)]}
+                {"numbers": [int.from_bytes(plain[4 + 44 * i : 8 + 44 * i]) for i in range(int.from_bytes(plain[:4]))]}
                 if expect == "ok"
                 else {}
             ),
@@ -185,6 +192,16 @@ def keyrings() -> Iterator[Vector]:
     yield case("one key", "ok", b"\0\0\0\1" + entries(1))
     yield case("three keys", "ok", b"\0\0\0\3" + entries(1, 2, 7))
     yield case("without the first key", "ok", b"\0\0\0\2" + entries(2, 3))
+    yield case("two keys and two retired ones", "ok", b"\0\0\0\2" + entries(3, 4, 1, 2))
+    yield case("the highest number", "ok", b"\0\0\0\1" + entries(2**32 - 1, 1))
+    yield case("a retired key that is newer", "unreadable", b"\0\0\0\1" + entries(1, 2))
+    yield case("a retired key of the same number", "unreadable", b"\0\0\0\1" + entries(2, 2))
+    yield case("retired keys descending", "unreadable", b"\0\0\0\1" + entries(3, 2, 1))
+    yield case("a retired key between the others", "unreadable", b"\0\0\0\2" + entries(1, 3, 2))
+    yield case("a retired key of number 0", "unreadable", b"\0\0\0\1" + entries(1, 0))
+    yield case("retired keys only", "unreadable", b"\0\0\0\0" + entries(1, 2))
+    yield case("a byte more behind a retired key", "unreadable", b"\0\0\0\1" + entries(2, 1) + b"\0")
+    yield case("a key id that is not 0", "unreadable", b"\0\0\0\1" + entries(1), number=1)
     yield case("count 0", "unreadable", b"\0\0\0\0")
     yield case("nothing", "unreadable", b"")
     yield case("count too small", "unreadable", b"\0\0\0\1" + entries(1, 2))
@@ -238,9 +255,83 @@ def passphrases(where: Context, plain: bytes) -> Iterator[Vector]:
     yield case("cut in its costs", "unreadable", (64, 1, 1), cut=27)
 
 
+def audits() -> Iterator[Vector]:
+    """Logs of a few rows, and the numbers at which each is refused."""
+    held = {1: KEY, 2: OTHER}
+
+    def log(*rows: AuditRow, first: int = 1, keys: list[int] | None = None, registry_id: str = ID) -> list[ChainedRow]:
+        lines, mac = list[ChainedRow](), b""
+        for seq, (row, number) in enumerate(zip(rows, keys or [1] * len(rows), strict=True), first):
+            key = audit_key(held[number], registry_id)
+            mac = number.to_bytes(4) + chained(key, registry_id, seq, mac, row)
+            lines.append(ChainedRow(seq, row, mac))
+        return lines
+
+    def case(name: str, lines: list[ChainedRow], *refused: int, numbers: tuple[int, ...] = (1, 2)) -> Vector:
+        rows = [{"seq": line.seq, **line.row._asdict(), "mac": line.mac.hex()} for line in lines]
+        return {
+            "name": name,
+            "registry_id": ID,
+            "keys": {str(number): held[number].hex() for number in numbers},
+            "rows": rows,
+            "refused": list(refused),
+        }
+
+    who, at = "me@host:812 flow-run:11111111-2222-3333-4444-555555555555", 1_767_225_600_000_000
+    rows = [
+        AuditRow(at, "me@host:812", "save", "secret", "token", 1, "ok"),
+        AuditRow(at + 1, who, "load", "secret", "token", 1, "ok"),
+        AuditRow(at, "me@host:813", "load", "secret", "prod/nothing", 0, "not_found"),  # a clock may go backwards
+        AuditRow(at + 3, "me@host:812", "settings", "", "", 2, "ok"),
+        AuditRow(at + 4, "me@host:812", "key rotate", "", "", 2, "ok"),
+    ]
+    good = log(*rows)
+    yield case("empty", [])
+    yield case("five rows", good)
+    yield case("a root key replaced on the way", log(*rows, keys=[1, 1, 1, 1, 2]))
+    yield case("rows from before there was a chain", [ChainedRow(1, rows[0], b""), *log(*rows[1:], first=2)])
+    yield case("an older root key after a newer one", log(*rows, keys=[1, 1, 2, 1, 2]), 4)
+    yield case("a root key that is not held", log(*rows, keys=[1, 1, 1, 2, 2]), 4, 5, numbers=(1,))
+    yield case("the middle deleted", [*good[:2], *good[3:]], 3)
+    yield case("two deleted", [*good[:1], *good[3:]], 2)
+    yield case("the beginning deleted", good[1:], 1)
+    yield case("the end cut off, which only a checkpoint shows", good[:3])
+    yield case("closed up after a deletion", [*good[:2], *(line._replace(seq=line.seq - 1) for line in good[3:])], 3, 4)
+    swapped = [good[0], ChainedRow(2, *good[2][1:]), ChainedRow(3, *good[1][1:]), *good[3:]]
+    yield case("two rows swapped", swapped, 2, 3, 4)
+    yield case(
+        "the texts of two rows swapped",
+        [good[0], good[1]._replace(row=rows[2]), good[2]._replace(row=rows[1]), *good[3:]],
+        2,
+        3,
+    )
+    yield case("a row twice", [*good, ChainedRow(6, *good[4][1:])], 6)
+    yield case("a row in front", [ChainedRow(0, rows[3], b""), *good], 0)
+    yield case("a row without a MAC at the end", [*good, ChainedRow(6, rows[1], b"")], 6)
+    yield case("the MACs of the beginning taken away", [*(line._replace(mac=b"") for line in good[:2]), *good[2:]], 3)
+    yield case("rows of another registry", log(*rows, registry_id="0" * 32), 1, 2, 3, 4, 5)
+    changes: dict[str, Any] = {
+        "at": at + 9, "actor": "you@host:812", "action": "save", "kind": "secre", "name": "tokeN", "version": 2, "outcome": "o"
+    }  # fmt: skip
+    for field, value in changes.items():
+        changed = good[1]._replace(row=rows[1]._replace(**{field: value}))
+        yield case(f"another {field}", [good[0], changed, *good[2:]], 2)
+    moved = rows[1]._replace(actor=who + "l", action="oad")
+    yield case("a letter moved from one cell to the next", [good[0], good[1]._replace(row=moved), *good[2:]], 2)
+    for byte in (0, 4, -1):
+        yield case(
+            f"a bit flipped in byte {byte} of a MAC",
+            [good[0], good[1]._replace(mac=flipped(good[1].mac, byte)), *good[2:]],
+            2,
+            3,
+        )
+    for cut in (3, 4, 35):
+        yield case(f"a MAC cut to {cut} bytes", [good[0], good[1]._replace(mac=good[1].mac[:cut]), *good[2:]], 2, 3)
+
+
 def sources() -> dict[str, str]:
     """What each file must hold."""
-    parts = {"envelope": envelopes(), "head": heads(), "keyring": keyrings()}
+    parts = {"envelope": envelopes(), "head": heads(), "keyring": keyrings(), "audit": audits()}
     return {
         f"{name}.json": json.dumps(list(vectors), indent=1, ensure_ascii=True) + "\n" for name, vectors in parts.items()
     }

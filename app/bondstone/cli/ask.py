@@ -55,6 +55,11 @@ def _hidden(prompt: str) -> str:
     return answer
 
 
+def hidden(prompt: str) -> str:
+    """An answer that does not appear as it is typed."""
+    return _hidden(prompt)
+
+
 def confirmed(question: str) -> bool:
     """Whether the answer is yes."""
     return _visible(f"{question} [y/N] ").lower() in ("y", "yes")

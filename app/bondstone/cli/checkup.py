@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bondstone.registry import BondstoneError, KeyMissing, Listed, NoRegistry, Registry, Settings, current_registry
+from bondstone.registry.providers import KINDS
 
 _SKEW = timedelta(minutes=1)
 _SHOWN = 20
@@ -30,8 +31,9 @@ def registry_findings(settings: Settings) -> Iterator[Finding]:
     except BondstoneError as error:
         yield Finding("fail", "registry", str(error))
         return
-    yield Finding("ok", "registry", f"{settings.path} opens; its id is {registry.id}")
-    yield from _file(settings.path)
+    yield Finding("ok", "registry", f"{settings.place} opens; its id is {registry.id}")
+    if settings.file is not None:
+        yield from _file(settings.file)
     try:
         yield from _content(registry)
     except BondstoneError as error:
@@ -44,7 +46,7 @@ def _file(path: Path) -> Iterator[Finding]:
         yield Finding("ok", "folder", f"{folder} can be written")
     else:
         yield Finding(
-            "warn", "folder", f"{folder} is read-only: blocks load, but nothing is saved and no read is recorded"
+            "warn", "folder", f"{folder} is read-only: blocks load, but nothing is saved, and reads wait to be recorded"
         )
     if path.stat().st_mode & 0o022:
         yield Finding("warn", "mode", f"others can write {path}, and so delete what is in it: run 'chmod 600' on it")
@@ -52,6 +54,10 @@ def _file(path: Path) -> Iterator[Finding]:
 
 def _content(registry: Registry) -> Iterator[Finding]:
     yield Finding("ok", "max_ttl", f"handles may be {registry.max_ttl} s stale")
+    if restored := registry.set_back():
+        names = _some([f"{item.kind}/{item.name}" for item in restored])
+        advice = "restored from a backup? then 'bondstone doctor --accept-restored'; if not, somebody changed it"
+        yield Finding("fail", "freshness", f"{len(restored)} are older than what was seen here ({advice}): {names}")
     listed = registry.list()
     unreadable = [what for item in listed for what in _unreadable(registry, item)]
     if unreadable:
@@ -83,7 +89,7 @@ def key_findings(settings: Settings) -> Iterator[Finding]:
     try:
         provider = settings.provider()
     except KeyMissing as error:
-        if settings.path.exists():
+        if settings.store().exists():
             yield Finding("fail", "key", str(error))
         else:
             yield Finding("ok", "key", f"none yet; it is made with the registry, at {settings.key_path}")
@@ -91,11 +97,13 @@ def key_findings(settings: Settings) -> Iterator[Finding]:
     except BondstoneError as error:
         yield Finding("fail", "key", str(error))
         return
-    if provider.kind != "key-file":
+    if provider.kind in KINDS:  # elsewhere; what is set here is its address
+        yield Finding("ok", "key", f"{provider.key_id} ({provider.kind})")
+    elif provider.kind != "key-file":
         variable = "BONDSTONE_KEY" if settings.key else "BONDSTONE_PASSPHRASE"
         advice = "every process that you start inherits it; a key file (BONDSTONE_KEY_FILE) is read by bondstone only"
         yield Finding("warn", "key", f"{provider.key_id} from {variable}: {advice}")
-    elif settings.key_path.parent == settings.path.parent:
+    elif settings.file is not None and settings.key_path.parent == settings.file.parent:
         yield Finding(
             "warn",
             "key",

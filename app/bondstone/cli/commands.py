@@ -1,23 +1,62 @@
 """The commands: what each takes, and what its help says. The work is in the modules, which are imported when they are needed."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperGroup
 
 from bondstone.cli import output
+from bondstone.cli.key_commands import key_app
 
-app = typer.Typer(
-    name="bondstone",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich" if output.terminal() else None,  # plain in a pipe, and 70 ms sooner
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+SETTINGS: dict[str, Any] = {
+    "add_completion": False,
+    "pretty_exceptions_enable": False,
+    "rich_markup_mode": "rich" if output.terminal() else None,  # plain in a pipe, and 70 ms sooner
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+
+
+class InOrder(TyperGroup):
+    """The commands in the order of use; typer puts those that have commands of their own in front."""
+
+    ORDER = (
+        "init",
+        "save",
+        "show",
+        "ls",
+        "history",
+        "rm",
+        "types",
+        "audit",
+        "key",
+        "backup",
+        "restore",
+        "copy",
+        "doctor",
+        "demo",
+    )
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = {name: self.commands[name] for name in self.ORDER if name in self.commands} | dict(
+            self.commands
+        )
+
+
+app = typer.Typer(name="bondstone", cls=InOrder, **SETTINGS)
 
 Ref = Annotated[str, typer.Argument(metavar="REF", help="kind/name, kind/name@3 or kind/name#field.")]
 Name = Annotated[str, typer.Argument(metavar="KIND/NAME", help="What to call it, such as secret/token.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Offset = Annotated[int, typer.Option(min=0, metavar="N", help="Leave out this many first.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Secretly = Annotated[
+    str | None,
+    typer.Option(
+        "--passphrase", metavar="SOURCE", show_default=False, help="@FILE or - (standard input); asked otherwise."
+    ),
+]
 Limit = Annotated[int | None, typer.Option(min=0, metavar="N", show_default=False, help="At most this many.")]
 
 
@@ -113,7 +152,7 @@ def show(
 def ls(
     kind: Annotated[str | None, typer.Option(metavar="KIND", show_default=False, help="Of this kind only.")] = None,
     limit: Limit = None,
-    offset: Annotated[int, typer.Option(min=0, metavar="N", help="Leave out this many first.")] = 0,
+    offset: Offset = 0,
     as_json: Json = False,
 ) -> None:
     """List the saved blocks, by kind, then name.
@@ -141,7 +180,13 @@ def history(reference: Ref, as_json: Json = False) -> None:
 
 
 @app.command()
-def rm(reference: Ref, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
+def rm(
+    reference: Ref,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Erase the sealed versions too, also those of before.")
+    ] = False,
+    yes: Yes = False,
+) -> None:
     """Delete a block with all its versions.
 
     The name is free again; its version numbers are not.
@@ -152,7 +197,7 @@ def rm(reference: Ref, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do
     """
     from bondstone.cli.remove import rm
 
-    rm(reference, yes=yes)
+    rm(reference, purge=purge, yes=yes)
 
 
 @app.command()
@@ -171,23 +216,147 @@ def types(
     types(kind, as_json=as_json)
 
 
-@app.command()
+audit_app = typer.Typer(**SETTINGS)
+app.add_typer(audit_app, name="audit")
+app.add_typer(key_app, name="key")
+
+
+@audit_app.callback(invoke_without_command=True)
 def audit(
-    limit: Annotated[int, typer.Option(min=0, metavar="N", help="At most this many.")] = 50, as_json: Json = False
+    context: typer.Context,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", show_default=False, help="From then on: 2026-11-21, 2026-11-21T12:00, 15m, 2h, 7d."
+        ),
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option("--ref", metavar="KIND/NAME", show_default=False, help="Of this block only.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, metavar="N", help="At most this many.")] = 50,
+    offset: Offset = 0,
+    as_json: Json = False,
 ) -> None:
     """Who did what to which block, and how it ended; newest first.
 
     \b
     Example:
       bondstone audit --limit 10
+      bondstone audit --ref aws-credentials/prod --since 7d
+      bondstone audit verify
     """
-    from bondstone.cli.listings import audit
+    if context.invoked_subcommand is None:
+        from bondstone.cli.audit import audit
 
-    audit(limit, as_json=as_json)
+        audit(since, reference, limit, offset, as_json=as_json)
+
+
+@audit_app.command("verify")
+def audit_verify(
+    checkpoint: Annotated[
+        Path | None, typer.Option(metavar="FILE", show_default=False, help="What 'audit checkpoint' printed before.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Prove that no row of the audit log was changed, added or deleted.
+
+    The exit code is 1 if one was. That rows were cut off the end is seen only with a checkpoint.
+
+    \b
+    Example:
+      bondstone audit verify --checkpoint audit-checkpoint.json
+    """
+    from bondstone.cli.audit import verify
+
+    verify(checkpoint, as_json=as_json)
+
+
+@audit_app.command("checkpoint")
+def audit_checkpoint() -> None:
+    """Print where the audit log ends now, in one line, to be kept where the registry is not.
+
+    \b
+    Example:
+      bondstone audit checkpoint > audit-checkpoint.json
+    """
+    from bondstone.cli.audit import checkpoint
+
+    checkpoint()
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that does not exist yet.")],
+    key: Annotated[
+        Path | None,
+        typer.Option("--key-file", metavar="PATH", show_default=False, help="Seal for this key file; made if missing."),
+    ] = None,
+    passphrase: Secretly = None,
+) -> None:
+    """Write the whole registry to one sealed file.
+
+    It opens with a passphrase, or a key file, of its own.
+
+    \b
+    Example:
+      bondstone backup /mnt/backups/bondstone-2026-11-21 --key-file ~/recovery/key
+    """
+    from bondstone.cli.backup import backup
+
+    backup(file, key, passphrase)
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What 'bondstone backup' wrote.")],
+    key: Annotated[
+        Path | None,
+        typer.Option("--key-file", metavar="PATH", show_default=False, help="The key file that it was sealed for."),
+    ] = None,
+    passphrase: Secretly = None,
+) -> None:
+    """Make a new registry, at BONDSTONE_REGISTRY, of a backup.
+
+    Versions, heads and times stay; its id and its root keys are new. A registry that is there is never written over.
+
+    \b
+    Example:
+      bondstone restore /mnt/backups/bondstone-2026-11-21 --key-file ~/recovery/key
+    """
+    from bondstone.cli.backup import restore
+
+    restore(file, key, passphrase)
+
+
+@app.command()
+def copy(
+    to: Annotated[str, typer.Option(metavar="URL", help="Where the new registry is to be.")],
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            "--key-file", metavar="PATH", show_default=False, help="Its key file; this registry's key otherwise."
+        ),
+    ] = None,
+) -> None:
+    """Make a new registry of this one, such as in PostgreSQL.
+
+    \b
+    Example:
+      bondstone copy --to postgresql+psycopg://bondstone@db.example.org/bondstone
+    """
+    from bondstone.cli.backup import copy
+
+    copy(to, key)
+
+
+@app.command()
+def doctor(
+    accept: Annotated[
+        bool, typer.Option("--accept-restored", help="Take a registry that was restored in place for the true one.")
+    ] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
     """Check the registry, its key, every block and the installation.
 
     The exit code is 1 if anything fails.
@@ -196,9 +365,12 @@ def doctor(as_json: Json = False) -> None:
     Example:
       bondstone doctor
     """
-    from bondstone.cli.doctor import doctor
+    from bondstone.cli.doctor import accept_restored, doctor
 
-    doctor(as_json=as_json)
+    if accept:
+        accept_restored(yes=yes, as_json=as_json)
+    else:
+        doctor(as_json=as_json)
 
 
 @app.command()

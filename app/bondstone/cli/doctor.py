@@ -7,10 +7,11 @@ from itertools import chain
 import typer
 
 from bondstone.cli import output
+from bondstone.cli.ask import at_terminal, confirmed
 from bondstone.cli.checkup import Finding, key_findings, registry_findings
-from bondstone.cli.faults import program_version
+from bondstone.cli.faults import Usage, program_version
 from bondstone.cli.installed import extras_findings
-from bondstone.registry import Settings
+from bondstone.registry import SetBack, Settings, current_registry
 
 
 def doctor(*, as_json: bool) -> None:
@@ -22,6 +23,33 @@ def doctor(*, as_json: bool) -> None:
         output.table(("", "check", "finding"), findings)
     if any(finding.status == "fail" for finding in findings):
         raise typer.Exit(1)
+
+
+def accept_restored(*, yes: bool, as_json: bool) -> None:
+    """Show both generations of each name that was set back, and forget the newer ones if the answer is yes."""
+    registry = current_registry()
+    found = registry.set_back()
+    if as_json:
+        output.emit_json([item._asdict() for item in found])
+    elif found:
+        output.table(("kind", "name", "seen", "found"), [_set_back_row(item) for item in found])
+    else:
+        output.emit("nothing here is older than what was seen\n")
+    if not found:
+        return
+    if not yes and not at_terminal():
+        raise Usage(
+            "this forgets the newer generations, and with them the proof of an attack: add --yes, since nobody can be asked here"
+        )
+    if not yes and not confirmed("was the registry restored, and are these the true ones?"):
+        output.note("nothing was accepted")
+        raise typer.Abort
+    registry.accept(found)
+    output.note(f"accepted {len(found)}")
+
+
+def _set_back_row(item: SetBack) -> tuple[str, str, str, str]:
+    return item.kind, item.name, f"generation {item.seen}", f"generation {item.found}" if item.found else "gone"
 
 
 def _program() -> Iterator[Finding]:

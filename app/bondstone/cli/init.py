@@ -2,6 +2,7 @@
 
 from bondstone.cli import output
 from bondstone.registry import Settings, current_registry
+from bondstone.registry.providers import KINDS
 
 
 def init(max_ttl: int | None) -> None:
@@ -10,6 +11,9 @@ def init(max_ttl: int | None) -> None:
         registry.set_max_ttl(max_ttl)
     settings = Settings.from_environment()
     provider = settings.provider()
-    source = str(settings.key_path) if provider.kind == "key-file" else f"in the environment ({provider.kind})"
-    rows = [("registry", str(settings.path)), ("key", source), ("max_ttl", f"{registry.max_ttl} s")]
+    if provider.kind in KINDS:
+        source = f"{provider.kind}:{provider.key_id}"
+    else:
+        source = str(settings.key_path) if provider.kind == "key-file" else f"in the environment ({provider.kind})"
+    rows = [("registry", settings.place), ("key", source), ("max_ttl", f"{registry.max_ttl} s")]
     output.table(("what", "where"), rows)

@@ -1,4 +1,4 @@
-"""`bondstone ls`, `history` and `audit`."""
+"""`bondstone ls` and `history`."""
 
 from datetime import datetime
 from typing import Any
@@ -7,11 +7,9 @@ from bondstone.blocks import find
 from bondstone.cli import output
 from bondstone.cli.references import whole
 from bondstone.registry import Listed, NoRegistry, NotFound, Registry, Version, current_registry
-from bondstone.registry.registry import when
-from bondstone.registry.store import AuditRow
 
 
-def _registry() -> Registry | None:
+def registry_if_any() -> Registry | None:
     """The registry; None if there is none yet, so that a first look is no failure."""
     try:
         return current_registry()
@@ -22,7 +20,7 @@ def _registry() -> Registry | None:
 
 
 def ls(kind: str | None, limit: int | None, offset: int, *, as_json: bool) -> None:
-    registry = _registry()
+    registry = registry_if_any()
     listed = registry.list(kind, limit=limit, offset=offset) if registry else []
     if kind is not None and not listed:
         find(kind)  # a misspelt kind is told; one that is stored and not installed is listed
@@ -54,30 +52,6 @@ def history(text: str, *, as_json: bool) -> None:
 
 def _state(version: Version) -> str:
     return "deleted" if version.deleted else version.state
-
-
-def audit(limit: int, *, as_json: bool) -> None:
-    registry = _registry()
-    rows = registry.audit(limit=limit) if registry else []
-    if as_json:
-        output.emit_json([_event(row) for row in rows])
-    else:
-        cells = [(output.clock(when(r.at)), r.actor, r.action, _reference(r), r.outcome) for r in rows]
-        output.table(("time", "actor", "action", "reference", "outcome"), cells)
-
-
-def _event(row: AuditRow) -> dict[str, Any]:
-    return {
-        "time": when(row.at).isoformat(),
-        "actor": row.actor,
-        "action": row.action,
-        "reference": _reference(row),
-        "outcome": row.outcome,
-    }
-
-
-def _reference(row: AuditRow) -> str:
-    return f"{row.kind}/{row.name}" + (f"@{row.version}" if row.version else "")
 
 
 def _object(item: Listed | Version) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from bondstone.registry.errors import (
     NotFound,
     NotSaved,
     RegistryUnavailable,
+    RolledBack,
     ServiceUnavailable,
     UnknownKind,
     Unreadable,
@@ -20,7 +21,7 @@ from bondstone.registry.errors import (
     WrongKey,
 )
 from bondstone.registry.names import Reference
-from bondstone.registry.registry import Document, Listed, Registry, Version
+from bondstone.registry.registry import Document, Listed, Registry, SetBack, Version
 from bondstone.registry.settings import NoRegistry, Settings, current_registry, registry_at
 
 __all__ = [
@@ -41,7 +42,9 @@ __all__ = [
     "Reference",
     "Registry",
     "RegistryUnavailable",
+    "RolledBack",
     "ServiceUnavailable",
+    "SetBack",
     "Settings",
     "UnknownKind",
     "Unreadable",

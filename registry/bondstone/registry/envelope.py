@@ -111,6 +111,12 @@ def mac_key(key: bytes, registry_id: str) -> bytes:
     return HKDF(_HASH, KEY_BYTES, bytes.fromhex(registry_id), context.encode()).derive(key)
 
 
+def audit_key(key: bytes, registry_id: str) -> bytes:
+    """The key that chains rows of the audit log. It outlives its root key: with it, old rows are proved and nothing is opened."""
+    context = Context("audit-key", registry_id, "", "", 0, 0)
+    return HKDF(_HASH, KEY_BYTES, bytes.fromhex(registry_id), context.encode()).derive(key)
+
+
 def fingerprint(key: bytes) -> str:
     """The public id of a wrapping key, such as ``k1a2b3c4d``."""
     return "k" + HKDF(_HASH, 4, None, Context("keyid", "", "", "", 0, 0).encode()).derive(key).hex()

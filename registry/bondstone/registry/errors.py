@@ -13,6 +13,7 @@
     ├── WrongKey            bring the right key
     ├── KeyExposed          chmod 600
     ├── Unreadable          restore from a backup
+    │   └── RolledBack      find out who set it back; after a restore run 'bondstone doctor --accept-restored'
     ├── UnsupportedFormat   install a newer bondstone
     ├── RegistryUnavailable try again, or correct where the registry lies
     ├── AccessDenied        correct the credential at its source
@@ -113,6 +114,13 @@ class Unreadable(BondstoneError, ValueError):
 
     code = "unreadable"
     exit_code = 14
+
+
+class RolledBack(Unreadable):
+    """The registry, or a name in it, is older than what was seen here before."""
+
+    code = "rolled_back"
+    exit_code = 19
 
 
 class UnsupportedFormat(BondstoneError, ValueError):

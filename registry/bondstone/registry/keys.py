@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from bondstone.registry.envelope import KEY_BYTES, Context, fingerprint, open_envelope, seal, unreadable
+from bondstone.registry.envelope import KEY_BYTES, Context, fingerprint, key_id, open_envelope, seal, unreadable
 from bondstone.registry.errors import (
     InvalidSettings,
     KeyExposed,
@@ -67,7 +67,7 @@ class RawKey:
         return seal(self.key, 0, context, keys)
 
     def unwrap(self, wrapped: bytes, context: Context) -> bytes:
-        return open_envelope(self.key, context, wrapped, WHAT)
+        return _open(self.key, context, wrapped)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Passphrase:
         if any(not 1 <= c <= most for c, most in zip(cost, _ARGON2_MOST, strict=True)) or cost[0] < 8 * cost[2]:
             raise unreadable(WHAT)
         try:
-            return open_envelope(self._derive(salt, *cost), context, wrapped[_ARGON2.size :], WHAT)
+            return _open(self._derive(salt, *cost), context, wrapped[_ARGON2.size :])
         except Unreadable:
             pass
         raise WrongKey("wrong passphrase (or the keyring was changed outside bondstone): correct BONDSTONE_PASSPHRASE")
@@ -104,11 +104,18 @@ class Passphrase:
         )
 
 
+def _open(key: bytes, context: Context, wrapped: bytes) -> bytes:
+    """What a wrapping key sealed: under key id 0, which nothing else in the envelope proves."""
+    if key_id(wrapped, WHAT):
+        raise unreadable(WHAT)
+    return open_envelope(key, context, wrapped, WHAT)
+
+
 def environment_key(text: str) -> RawKey:
     """The key that `BONDSTONE_KEY` holds. Raises `InvalidSettings`."""
-    key = _decoded(text)
+    key = decoded(text)
     del text  # nearly a key, perhaps: a frame with it must not be in a traceback
-    return _raw_key("key", "BONDSTONE_KEY", key)
+    return raw_key("key", "BONDSTONE_KEY", key)
 
 
 def key_file(path: Path) -> RawKey:
@@ -116,6 +123,11 @@ def key_file(path: Path) -> RawKey:
 
     Raises `KeyMissing`, `KeyExposed` if others than its owner may read it, `InvalidSettings` if it holds something else.
     """
+    return raw_key("key-file", f"the key file {path}", decoded(key_line(path)))
+
+
+def key_line(path: Path) -> str:
+    """The line in a key file. Raises `KeyMissing`, `KeyExposed`, `RegistryUnavailable`."""
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
@@ -127,10 +139,9 @@ def key_file(path: Path) -> RawKey:
     except OSError as error:
         raise RegistryUnavailable(f"cannot read the key file {path} ({error.strerror})") from None
     if mode & 0o077:
+        del text
         raise KeyExposed(f"the key file {path} can be read by others (mode {mode:04o}): run 'chmod 600' on it")
-    key = _decoded(text.removesuffix("\n"))
-    del text
-    return _raw_key("key-file", f"the key file {path}", key)
+    return text.removesuffix("\n")
 
 
 def make_key_file(path: Path, notice: Callable[[str], None] | None = None) -> RawKey:
@@ -150,7 +161,7 @@ def _to_stderr(line: str) -> None:
     sys.stderr.write(line + "\n")
 
 
-def _decoded(text: str) -> bytes | None:
+def decoded(text: str) -> bytes | None:
     """One byte form only: what does not encode back to the same text is no key."""
     try:
         key = base64.b64decode(text + "=", altchars=b"-_", validate=True)
@@ -159,7 +170,8 @@ def _decoded(text: str) -> bytes | None:
     return key if len(key) == KEY_BYTES and base64.urlsafe_b64encode(key).decode().rstrip("=") == text else None
 
 
-def _raw_key(kind: str, source: str, key: bytes | None) -> RawKey:
+def raw_key(kind: str, source: str, key: bytes | None) -> RawKey:
+    """The key, if `decoded` found one. Raises `InvalidSettings`."""
     if key is None:
         raise InvalidSettings(f"{source} does not hold a bondstone key: expected one line of 43 characters (base64url)")
     return RawKey(kind, source, key)

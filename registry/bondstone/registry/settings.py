@@ -6,11 +6,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from bondstone.registry.errors import InvalidSettings, KeyMissing, NotFound, RegistryUnavailable
-from bondstone.registry.keys import KeyProvider, Passphrase, environment_key, key_file, make_key_file
+from bondstone.registry.address import SERVERS, Address, server_address
+from bondstone.registry.errors import InvalidSettings, KeyMissing, MissingExtra, NotFound, RegistryUnavailable
+from bondstone.registry.keys import KeyProvider, Passphrase, environment_key, make_key_file
+from bondstone.registry.providers import expects, is_address, provider_at, provider_in
 from bondstone.registry.registry import DEFAULT_MAX_TTL, Registry
+from bondstone.registry.sql import SqlStore
 from bondstone.registry.sqlite import SqliteDatabase
-from bondstone.registry.store import SqlStore
+from bondstone.registry.store import Store
 
 
 class NoRegistry(NotFound):
@@ -37,12 +40,40 @@ class Settings(NamedTuple):
         )
 
     def __repr__(self) -> str:
-        return f"Settings(registry={self.registry!r}, key_file={self.key_file!r})"
+        return f"Settings(registry={self._shown()!r}, key_file={self.key_file!r})"
+
+    def _shown(self) -> str:
+        with suppress(InvalidSettings):
+            return self.url
+        return "(not shown)"
 
     @property
     def url(self) -> str:
         """The registry's URL, with an absolute path and without a password: fit to travel."""
-        return f"sqlite:///{self.path}"
+        return self._server().url if self._is_server else f"sqlite:///{self.path}"
+
+    @property
+    def place(self) -> str:
+        """Where the registry is, for people: a path, or the URL of a server without its password."""
+        return self.url if self._is_server else str(self.path)
+
+    @property
+    def file(self) -> Path | None:
+        """The registry's file; None if it is on a server."""
+        return None if self._is_server else self.path
+
+    @property
+    def _is_server(self) -> bool:
+        return self.registry.partition(":")[0] in SERVERS
+
+    def _server(self) -> Address:
+        address = server_address(self.registry)
+        if address is None:
+            raise InvalidSettings(
+                "BONDSTONE_REGISTRY must be postgresql+psycopg://user:password@host:port/database; a user, password or database with one of"
+                " :/?#[]@% in it must be percent-encoded"
+            )
+        return address
 
     @property
     def path(self) -> Path:
@@ -51,8 +82,26 @@ class Settings(NamedTuple):
             return _folder("data") / "registry.db"
         scheme, found, path = self.registry.partition(":///")
         if scheme != "sqlite" or not found or not path:
-            raise InvalidSettings("BONDSTONE_REGISTRY must be sqlite:///path (for an absolute path sqlite:////path)")
+            raise InvalidSettings(
+                "BONDSTONE_REGISTRY must be sqlite:///path (for an absolute path sqlite:////path) or"
+                " postgresql+psycopg://user:password@host:port/database"
+            )
         return Path(path).expanduser().absolute()
+
+    def store(self) -> Store:
+        """What keeps the registry; nothing is made yet. Raises `InvalidSettings`, or `MissingExtra` if psycopg is not installed."""
+        if not self._is_server:
+            database = SqliteDatabase(self.path)
+            database.warn_of_network()
+            return SqlStore(database)
+        address = self._server()
+        try:
+            from bondstone.registry.postgresql import PostgresqlDatabase
+        except ImportError as error:
+            raise MissingExtra(
+                f"a PostgreSQL registry needs {error.name or 'psycopg'}: pip install 'bondstone[postgres]'"
+            ) from None
+        return SqlStore(PostgresqlDatabase(address.url, address.parameters))
 
     @property
     def key_path(self) -> Path:
@@ -66,62 +115,62 @@ class Settings(NamedTuple):
         if sum(map(bool, (self.key_file, self.key, self.passphrase))) > 1:
             raise InvalidSettings("set only one of BONDSTONE_KEY_FILE, BONDSTONE_KEY and BONDSTONE_PASSPHRASE")
         if self.key:
-            return environment_key(self.key)
+            return provider_at(self.key) if is_address(self.key) else environment_key(self.key)
         if self.passphrase:
             return Passphrase(self.passphrase)
-        return make_key_file(self.key_path) if create else key_file(self.key_path)
+        return make_key_file(self.key_path) if create and not self.key_path.exists() else provider_in(self.key_path)
 
     def open(self) -> Registry:
         """The registry. Raises `NoRegistry` if there is none."""
-        path = self.path
-        if not path.exists():
-            raise NoRegistry(f"there is no registry at {path} yet: save a block first, or run 'bondstone init'")
-        store = SqlStore(SqliteDatabase(path))
+        store = self.store()
+        if not store.exists():
+            raise NoRegistry(f"there is no registry at {self.place} yet: save a block first, or run 'bondstone init'")
         try:
             provider = self.provider()
         except KeyMissing as error:
-            store.database.check_schema()
-            expected = " or ".join(row.key_id for row in store.keyrings())
-            store.database.close()
-            raise KeyMissing(f"{error} (this registry expects {expected})") from None
-        return Registry.open(store, provider)
+            store.check_schema()
+            rows = store.keyrings()
+            store.close()
+            raise KeyMissing(f"{error} (this registry {expects(rows)})") from None
+        return Registry.open(store, provider, state=_folder("state"))
 
     def create(self, *, max_ttl: int = DEFAULT_MAX_TTL) -> Registry:
         """The registry, made with its key if there is none yet."""
-        if self.path.exists():
+        store = self.store()
+        if store.exists():
             return self.open()
-        self._apart()
-        return Registry.create(SqlStore(SqliteDatabase(self.path)), self.provider(create=True), max_ttl=max_ttl)
+        if not (self.key or self.passphrase):
+            self.apart(self.key_path)
+        return Registry.create(store, self.provider(create=True), max_ttl=max_ttl, state=_folder("state"))
 
-    def _apart(self) -> None:
-        """A key beside the data is copied, backed up and stolen with it."""
-        raw = not (self.key or self.passphrase)
-        if raw and self.key_path.resolve().parent == self.path.resolve().parent:
+    def apart(self, key_path: Path) -> None:
+        """Refuse a key beside the data: it is copied, backed up and stolen with it."""
+        if not self._is_server and key_path.resolve().parent == self.path.resolve().parent:
             raise InvalidSettings(
                 "the key file must not lie in the folder of the registry: set BONDSTONE_KEY_FILE to another folder"
             )
 
 
 def _folder(use: str) -> Path:
-    """The user's data or config folder. XDG's on macOS too, where the platform's own are one and the same."""
+    """The user's data, config or state folder. XDG's on macOS too, where the platform's own are one and the same."""
     if os.name == "posix":  # two lines here; platformdirs takes 5 ms to import
         base = os.environ.get(f"XDG_{use.upper()}_HOME", "").strip()
         return Path(base or _XDG[use]).expanduser() / "bondstone"
     import platformdirs
 
     dirs = platformdirs.PlatformDirs("bondstone", appauthor=False, roaming=use == "config")
-    return dirs.user_data_path if use == "data" else dirs.user_config_path
+    return {"data": dirs.user_data_path, "config": dirs.user_config_path, "state": dirs.user_state_path}[use]
 
 
-_XDG = {"data": "~/.local/share", "config": "~/.config"}
+_XDG = {"data": "~/.local/share", "config": "~/.config", "state": "~/.local/state"}
 
 
 _opened: dict[tuple[Any, ...], Registry] = {}
 _NAMES = (
     *("BONDSTONE_REGISTRY", "BONDSTONE_KEY_FILE", "BONDSTONE_KEY", "BONDSTONE_PASSPHRASE"),
-    *("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"),
+    *("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"),
 )
-# `os.environ.get` encodes and, for what is not set, raises inside: 5 µs for these seven, a fifth of a load. The mapping below it costs 0.4.
+# `os.environ.get` encodes and, for what is not set, raises inside: 5 µs for these eight, a fifth of a load. The mapping below it costs 0.4.
 _raw_environment: Mapping[Any, Any] = getattr(os.environ, "_data", os.environ)
 _raw_names: list[Any] = [os.environ.encodekey(name) if hasattr(os.environ, "_data") else name for name in _NAMES]
 

@@ -1,7 +1,9 @@
 """SQLite: connections, transactions and what its errors mean. Imports SQLAlchemy and Alembic only to create or migrate a file."""
 
 import os
+import re
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,25 +13,27 @@ from urllib.parse import quote
 
 from bondstone.registry.errors import RegistryUnavailable, UnsupportedFormat
 from bondstone.registry.files import publish
+from bondstone.registry.memo import Memo
+from bondstone.registry.schema import SCHEMA, upgrade
 from bondstone.registry.texts import SQLITE
 
-SCHEMA = "r0001"  # the newest migration; a test compares
 BUSY_SECONDS = 15.0
-_MEMO_SIZE = 1024
 _MOST_THREADS = 64
+_MOUNTS = Path("/proc/self/mounts")
+_OCTAL = re.compile(r"\\([0-7]{3})")  # how a space in the name of a folder is written there
+_warned: set[str] = set()
 
 Identity = tuple[int, int]
 Row = tuple[Any, ...]
 
 
-class Connection:
+class Connection(Memo):
     """One thread's connection, and a memo of what was read through it."""
 
     def __init__(self, path: Path, identity: Identity) -> None:
+        super().__init__()
         self.identity, self.pid = identity, os.getpid()
         self.read_only = False
-        self.memo: dict[tuple[str, str], Any] = {}
-        self.epoch = object()  # what `state` gave last
         self._raw = self._connect(path)
         self._cursor = self._raw.cursor()  # a new one for each statement costs a microsecond
         self._version = -1
@@ -62,11 +66,6 @@ class Connection:
         if version != self._version:
             self._version, self.epoch = version, object()
         return self.epoch
-
-    def remember(self, key: tuple[str, str], value: Any) -> None:
-        if len(self.memo) >= _MEMO_SIZE:
-            self.memo.clear()
-        self.memo[key] = value
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -101,6 +100,7 @@ def _open(path: Path, options: str) -> sqlite3.Connection:
     )
     try:
         raw.execute("PRAGMA synchronous=FULL")
+        raw.execute("PRAGMA secure_delete=ON")  # what is purged, or sealed anew, is overwritten
     except sqlite3.Error:
         raw.close()
         raise
@@ -109,6 +109,9 @@ def _open(path: Path, options: str) -> sqlite3.Connection:
 
 class SqliteDatabase:
     """A registry file. Threads and forked children get a connection each; a replaced file gets a new one."""
+
+    failures: tuple[type[Exception], ...] = (sqlite3.Error,)
+    duplicates: type[Exception] = sqlite3.IntegrityError
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -152,13 +155,18 @@ class SqliteDatabase:
         except sqlite3.Error as error:
             raise self.error(error) from None
 
-    def error(self, error: sqlite3.Error) -> RegistryUnavailable:
+    def error(self, error: Exception) -> RegistryUnavailable:
         return _unavailable(self.path, str(error))
+
+    def lost(self, error: Exception) -> bool:
+        """Never: no other machine is in between."""
+        return False
 
     def check_schema(self) -> None:
         """Migrate an older file. Raises `UnsupportedFormat` for a newer one."""
         with self.errors():
-            raw = self.connection()._raw
+            connection = self.connection()
+            raw = connection._raw
             tables = {row[0] for row in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             found = (
                 raw.execute("SELECT version_num FROM alembic_version").fetchone()
@@ -173,16 +181,38 @@ class SqliteDatabase:
             raise UnsupportedFormat(
                 f"{self.path} has schema {found[0]}, newer than {SCHEMA}: install a newer bondstone"
             )
-        if found[0] < SCHEMA:
+        if found[0] < SCHEMA and not connection.read_only:  # what only loads can do without
             migrate(self.path)
 
-    def create(self, fill: Callable[["SqliteDatabase"], None]) -> bool:
-        """Make the file, with what `fill` writes into it, whole or not at all; False if there is one already."""
+    def exists(self) -> bool:
+        try:
+            self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            fault = _unavailable(self.path, error.strerror or "")
+        else:
+            return True
+        raise fault
+
+    def warn_of_network(self, mounts: Path = _MOUNTS, say: Callable[[str], None] | None = None) -> None:
+        """One line, once, if the file lies on a file system that other machines share: their locks cannot be relied on."""
+        kind = network_file_system(self.path.resolve(), mounts)
+        if kind and self._path not in _warned:
+            _warned.add(self._path)
+            line = f"bondstone: {self.path} lies on a network file system ({kind}), where SQLite can lose saves: {_INSTEAD}"
+            (say or _to_stderr)(line)
+
+    def create(self, settings: dict[str, Any], keyring: dict[str, Any]) -> bool:
+        """Make the file with its first two rows, whole or not at all; False if there is one already."""
 
         def make(draft: Path) -> None:
             migrate(draft)
             database = SqliteDatabase(draft)
-            fill(database)
+            connection = database.connection()
+            with database.errors(), connection.transaction():
+                connection.change("add_registry", settings)
+                connection.change("add_keyring", keyring)
             database.close()
 
         return publish(self.path, make)
@@ -193,30 +223,20 @@ class SqliteDatabase:
             mine.close()
 
 
-_migrating = threading.Lock()  # Alembic has one context for all threads
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_migrating.acquire, after_in_parent=_migrating.release, after_in_child=_migrating.release
-    )
-
-
 def migrate(path: Path) -> None:
     """Bring the file to the newest schema, by Alembic. The write-ahead log is switched on here, once, and stays with the file."""
-    from alembic import command
-    from alembic.config import Config
     from sqlalchemy import URL, create_engine
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.pool import NullPool
 
-    engine = create_engine(URL.create("sqlite", database=str(path)), poolclass=NullPool, hide_parameters=True)
+    url, wait = URL.create("sqlite", database=str(path)), {"timeout": BUSY_SECONDS}
+    engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=wait)
     try:
-        with _migrating, engine.connect() as connection:
+        with engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
             connection.commit()
-            config = Config()
-            config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # of two processes one migrates, and whole or not at all
+            upgrade(connection)
             connection.commit()
     except DBAPIError as error:
         fault = _unavailable(path, str(error.orig))
@@ -225,6 +245,35 @@ def migrate(path: Path) -> None:
     finally:
         engine.dispose()
     raise fault
+
+
+_NETWORKED = {
+    "9p", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "fuse.ceph", "fuse.glusterfs", "fuse.gcsfuse",
+    "fuse.rclone", "fuse.s3fs", "fuse.sshfs", "gfs", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4",
+    "ocfs2", "pvfs2", "smb3", "smbfs", "vboxsf", "virtiofs", "wekafs",
+}  # fmt: skip
+_INSTEAD = "set BONDSTONE_REGISTRY to a PostgreSQL database (postgresql+psycopg://user@host/name) or to a local path"
+
+
+def network_file_system(path: Path, mounts: Path = _MOUNTS) -> str:
+    """The type of the file system that `path` lies on, if it is one of a network; else nothing, also where that cannot be told."""
+    try:
+        lines = mounts.read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:  # not Linux
+        return ""
+    found = Path("/"), ""
+    for fields in map(str.split, lines):
+        if len(fields) >= 3:
+            point = Path(_OCTAL.sub(lambda code: chr(int(code[1], 8)), fields[1]))
+            if path.is_relative_to(point) and len(point.parts) >= len(
+                found[0].parts
+            ):  # the last of several on one point
+                found = point, fields[2]
+    return found[1] if found[1] in _NETWORKED else ""
+
+
+def _to_stderr(line: str) -> None:
+    sys.stderr.write(line + "\n")
 
 
 def _unavailable(path: Path, reason: str) -> RegistryUnavailable:

@@ -1,16 +1,15 @@
-"""The store of an SQL registry: rows in, rows out. It sees ciphertext and numbers only, and is not trusted."""
+"""What a store keeps, and what every store promises. It sees ciphertext and numbers only, and is not trusted."""
 
-import sqlite3
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
 
-from bondstone.registry.envelope import unreadable
-from bondstone.registry.errors import Conflict
+from bondstone.registry.audit_chain import AuditRow, ChainedRow, Sign
 from bondstone.registry.head import Head
 from bondstone.registry.keyring import WrappedKeyring
-from bondstone.registry.sqlite import Connection, SqliteDatabase
 
+__all__ = ["Adopted", "AuditRow", "ChainedRow", "Resealed", "Retagged", "Sealed", "SealedSettings", "Sign", "Store"]
 EVERYTHING = 2**62  # as a limit
+START = ("", "", 0)  # before the first record
 
 
 class Sealed(NamedTuple):
@@ -19,6 +18,14 @@ class Sealed(NamedTuple):
     version: int
     saved_at: int
     envelope: bytes
+
+
+class Adopted(NamedTuple):
+    """A whole name, from another registry."""
+
+    head: Head
+    tag: bytes
+    versions: Sequence[Sealed]
 
 
 class SealedSettings(NamedTuple):
@@ -31,133 +38,137 @@ class SealedSettings(NamedTuple):
     envelope: bytes
 
 
-class AuditRow(NamedTuple):
-    """Who did what to which version, and how it ended. Never a value."""
+class Resealed(NamedTuple):
+    """A version under another root key: `new` takes the place of `old`, if that is still there."""
 
-    at: int
-    actor: str
-    action: str
     kind: str
     name: str
     version: int
-    outcome: str
+    old: bytes
+    new: bytes
 
 
-class SqlStore:
-    """Keeps sealed records in SQL."""
+class Retagged(NamedTuple):
+    """A head under another root key."""
 
-    def __init__(self, database: SqliteDatabase) -> None:
-        self.database = database
-        self.url = database.url
+    head: Head
+    old: bytes
+    new: bytes
 
-    def settings(self) -> SealedSettings:
-        """The registry's own row. Raises `Unreadable` if it is gone."""
-        with self.database.errors():
-            rows = self.database.connection().rows("registry", {})
-        if len(rows) != 1:
-            raise unreadable("the settings of this registry")
-        return SealedSettings(*rows[0])
 
-    def keyrings(self) -> list[WrappedKeyring]:
-        """The rows that hold the root keys, one per provider that can open them."""
-        with self.database.errors():
-            return [WrappedKeyring(*row) for row in self.database.connection().rows("keyrings", {})]
+class Store(Protocol):
+    """Keeps sealed records. Every method raises `RegistryUnavailable` if the store does not answer."""
+
+    url: str  # without a password
+
+    def exists(self) -> bool:
+        """Whether there is a registry here."""
+        ...
+
+    def check_schema(self) -> None:
+        """Make ready for use. `UnsupportedFormat` if it was written by a newer bondstone."""
+        ...
 
     def create(self, settings: SealedSettings, keyring: WrappedKeyring) -> bool:
-        """Make the registry, whole or not at all; False if there is one already."""
+        """Make the registry, whole or not at all; False, and no change, if there is one already."""
+        ...
 
-        def fill(database: SqliteDatabase) -> None:
-            connection = database.connection()
-            with connection.transaction():
-                row = settings._asdict()
-                connection.change("add_registry", {**row, "id": 1, "settings": row.pop("envelope")})
-                connection.change("add_keyring", keyring._asdict())
+    def settings(self) -> SealedSettings:
+        """The registry's own row. `Unreadable` if it is gone."""
+        ...
 
-        return self.database.create(fill)
-
-    def set_settings(self, settings: SealedSettings) -> None:
+    def set_settings(self, settings: SealedSettings, audit: AuditRow, sign: Sign) -> None:
         """Replace the settings of the generation before. `Conflict` if another writer was first."""
-        values = {"generation": settings.generation, "changed_at": settings.changed_at, "settings": settings.envelope}
-        with self.database.errors():
-            changed = self.database.connection().change("set_settings", {**values, "expected": settings.generation - 1})
-        if not changed:
-            raise Conflict("another process changed the settings of this registry first: try again")
+        ...
 
-    def state(self, connection: Connection) -> object:
-        """The same object as long as nobody commits, as far as this connection was told."""
-        try:
-            return connection.state()
-        except sqlite3.Error as error:
-            raise self.database.error(error) from None
+    def keyrings(self) -> list[WrappedKeyring]:
+        """The rows that hold the root keys, one per provider that can open them, by slot."""
+        ...
 
-    def load(self, connection: Connection, kind: str, name: str) -> tuple[Head, bytes, Sealed | None] | None:
+    def set_keyrings(
+        self, old: Sequence[WrappedKeyring], new: Sequence[WrappedKeyring], audit: AuditRow, sign: Sign
+    ) -> None:
+        """Replace all rows, if they are still `old`; else `Conflict`, and no change."""
+        ...
+
+    def session(self) -> Any:
+        """What this thread reads through: given to `state` and `load`."""
+        ...
+
+    def state(self, session: Any) -> object:
+        """The same object as long as nobody commits, as far as this session was told; a new one each time where that is not known."""
+        ...
+
+    def load(self, session: Any, kind: str, name: str) -> tuple[Head, bytes, Sealed | None] | None:
         """A name's head with its tag, and its current version, in one read; None if the name was never used."""
-        try:  # not `errors()`: a context manager costs a tenth of a load
-            rows = connection.rows("load", {"kind": kind, "name": name})
-        except sqlite3.Error as error:
-            raise self.database.error(error) from None
-        if not rows:
-            return None
-        *head, tag, saved_at, envelope = rows[0]
-        found = Head(*head)
-        return found, tag, None if envelope is None else Sealed(found.current, saved_at, envelope)
+        ...
 
     def head(self, kind: str, name: str) -> tuple[Head, bytes] | None:
         """A name's head and its tag; None if the name was never used."""
-        with self.database.errors():
-            rows = self.database.connection().rows("head", {"kind": kind, "name": name})
-        return (Head(*rows[0][:-1]), rows[0][-1]) if rows else None
+        ...
 
     def heads(self, kind: str, limit: int, offset: int) -> list[tuple[Head, bytes]]:
         """The heads that are not deleted, of one kind or of all (an empty `kind`), by kind, then name."""
-        with self.database.errors():
-            rows = self.database.connection().rows("heads", {"kind": kind, "limit": limit, "offset": offset})
-        return [(Head(*row[:-1]), row[-1]) for row in rows]
+        ...
+
+    def all_heads(self, after: tuple[str, str], limit: int) -> list[tuple[Head, bytes]]:
+        """A page of all heads, deleted ones too, by kind, then name."""
+        ...
 
     def version(self, kind: str, name: str, version: int) -> Sealed | None:
         """One version, or None."""
-        with self.database.errors():
-            rows = self.database.connection().rows("version", {"kind": kind, "name": name, "version": version})
-        return Sealed(version, *rows[0]) if rows else None
+        ...
 
     def history(self, kind: str, name: str) -> list[Sealed]:
-        """Every version, oldest first."""
-        with self.database.errors():
-            rows = self.database.connection().rows("history", {"kind": kind, "name": name})
-        return [Sealed(*row) for row in rows]
+        """Every version that is there, oldest first."""
+        ...
 
     def commit(
-        self, head: Head, tag: bytes, sealed: Sealed | None, audit: AuditRow, *, over: bytes | None = None
+        self, head: Head, tag: bytes, sealed: Sealed | None, audit: AuditRow, sign: Sign, *, over: bytes | None = None
     ) -> None:
         """Add a version, move its name from the generation before to `head`, and record it: all or nothing.
 
         `Conflict`, and no change, if the name has moved on. With `over`, the tag of a head whose numbers cannot be trusted, that head
         is the one to move from.
         """
-        connection = self.database.connection()
-        row = {**head._asdict(), "tag": tag, "expected": head.generation - 1 if over is None else over}
-        move = "add_head" if head.generation == 1 else "move_head"
-        with self.database.errors(), connection.transaction():
-            try:
-                moved = connection.change(move if over is None else "replace_head", row)
-                if moved and sealed:
-                    values = {"version": sealed.version, "saved_at": sealed.saved_at, "sealed": sealed.envelope}
-                    connection.change("add_version", {"kind": head.kind, "name": head.name, **values})
-            except sqlite3.IntegrityError:
-                moved = 0
-            if not moved:
-                raise Conflict(f"another writer changed {head.kind}/{head.name} first: load it again and retry")
-            connection.change("add_audit", audit._asdict())
+        ...
 
-    def record(self, rows: Iterable[AuditRow]) -> None:
+    def adopt(self, names: Sequence[Adopted], audit: AuditRow, sign: Sign) -> None:
+        """Add names with all their versions, and record it: all or nothing. `Conflict`, and no change, if one of them is there."""
+        ...
+
+    def purge(self, kind: str, name: str, through: int, audit: AuditRow, sign: Sign) -> int:
+        """Erase the ciphertext of the versions up to `through`; how many there were."""
+        ...
+
+    def versions_of_other_keys(
+        self, key_id: int, after: tuple[str, str, int], limit: int
+    ) -> list[tuple[str, str, Sealed]]:
+        """A page of the versions that another root key than `key_id` sealed, in the order of kind, name, version."""
+        ...
+
+    def heads_of_other_keys(self, key_id: int, after: tuple[str, str], limit: int) -> list[tuple[Head, bytes]]:
+        """A page of the heads that another root key than `key_id` authenticates."""
+        ...
+
+    def reseal(self, versions: Sequence[Resealed], heads: Sequence[Retagged]) -> int:
+        """Replace what is still as it was, in one transaction; how many were."""
+        ...
+
+    def record(self, rows: Sequence[AuditRow], sign: Sign) -> None:
         """Append to the audit log."""
-        connection = self.database.connection()
-        with self.database.errors(), connection.transaction():
-            for row in rows:
-                connection.change("add_audit", row._asdict())
+        ...
 
-    def audit(self, limit: int, offset: int) -> list[AuditRow]:
+    def audit(
+        self, *, since: int = 0, kind: str = "", name: str = "", limit: int = EVERYTHING, offset: int = 0
+    ) -> list[ChainedRow]:
         """The audit log, newest first."""
-        with self.database.errors():
-            rows = self.database.connection().rows("audit", {"limit": limit, "offset": offset})
-        return [AuditRow(*row[1:]) for row in rows]
+        ...
+
+    def audit_from(self, after: int, limit: int) -> list[ChainedRow]:
+        """A page of the audit log, oldest first, behind number `after`."""
+        ...
+
+    def close(self) -> None:
+        """Close what this thread holds open."""
+        ...

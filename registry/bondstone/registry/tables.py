@@ -56,7 +56,7 @@ versions = Table(
 audit = Table(
     "audit",
     metadata,
-    Column("seq", Integer, primary_key=True),
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("at", BigInteger, nullable=False),
     Column("actor", String(255), nullable=False),  # user@host:pid
     Column("action", String(32), nullable=False),
@@ -64,5 +64,6 @@ audit = Table(
     Column("name", String(255), nullable=False),
     Column("version", BigInteger, nullable=False),  # 0: none in particular
     Column("outcome", String(32), nullable=False),  # "ok" or the code of an error
+    Column("mac", LargeBinary, nullable=False),  # key id, then a MAC over the row before and this one
     sqlite_autoincrement=True,
 )

@@ -61,6 +61,10 @@ class S3Server:
     def create_bucket(self, name: str) -> None:
         _client("s3", self.endpoint, self.admin).create_bucket(Bucket=name)
 
+    def client(self, service: str) -> Any:
+        """The administrator's boto3 client for another service, such as ``kms``. Of the two engines moto has them all."""
+        return _client(service, self.endpoint, self.admin)
+
     @cached_property
     def _iam(self) -> Any:
         return _client("iam", self.endpoint, self.admin)

@@ -1,0 +1,139 @@
+"""`bondstone backup`, `restore` and `copy`."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bondstone.cli import output
+from bondstone.cli.ask import at_terminal, hidden
+from bondstone.cli.faults import Usage
+from bondstone.registry import Conflict, InvalidSettings, NotFound, Registry, Settings, current_registry
+from bondstone.registry.archive import read_header
+from bondstone.registry.backup import Copied
+from bondstone.registry.backup import backup as write
+from bondstone.registry.backup import copy as copy_all
+from bondstone.registry.backup import restore as read
+from bondstone.registry.keys import KeyProvider, Passphrase, key_file, make_key_file
+
+_SHOWN = 20
+
+
+def backup(path: Path, key: Path | None, passphrase: str | None) -> None:
+    if key is not None and passphrase is not None:
+        raise Usage("give --key-file or --passphrase, not both")
+    if path.exists():
+        raise Conflict(f"{path} exists: choose another file")
+    if key is not None and key.expanduser().resolve().parent == path.expanduser().resolve().parent:
+        raise InvalidSettings("the key file must not lie in the folder of the backup: choose another folder")
+    registry = current_registry()
+    provider = _passphrase(passphrase, twice=True) if key is None else make_key_file(key.expanduser().absolute())
+    with _progress("backup") as progress:
+        done = write(registry, path.expanduser().absolute(), provider, progress=progress)
+    _tell(done, f"in {path}, which opens with {_name(provider)} only: keep that elsewhere")
+
+
+def restore(path: Path, key: Path | None, passphrase: str | None) -> None:
+    settings = Settings.from_environment()
+    _refuse_existing(settings)
+    provider = _provider_for(path, key, passphrase)
+    with _progress("restore") as progress:
+        done = read(path.expanduser(), provider, lambda max_ttl: _made(settings, max_ttl), progress=progress)
+    _tell(done, f"in the new registry {settings.url}, which has a new id")
+
+
+def copy(to: str, key: Path | None) -> None:
+    source = current_registry()
+    settings = Settings.from_environment()._replace(registry=to)
+    if key is not None:
+        settings = settings._replace(key_file=str(key), key="", passphrase="")
+    _refuse_existing(settings)
+    with _progress("copy") as progress:
+        done = copy_all(source, lambda max_ttl: _made(settings, max_ttl), progress=progress)
+    _tell(done, f"in the new registry {settings.url}, which has a new id")
+
+
+def _made(settings: Settings, max_ttl: int) -> Registry:
+    _refuse_existing(settings)  # once more: somebody else may have been faster
+    return settings.create(max_ttl=max_ttl)
+
+
+def _refuse_existing(settings: Settings) -> None:
+    store = settings.store()
+    try:
+        if store.exists():
+            raise Conflict(f"there is a registry at {settings.url}: give a place where there is none")
+    finally:
+        store.close()
+
+
+def _provider_for(path: Path, key: Path | None, passphrase: str | None) -> KeyProvider:
+    """What opens a backup is told in its first bytes."""
+    try:
+        with path.expanduser().open("rb") as file:
+            header = read_header(file)
+    except OSError as error:
+        raise NotFound(f"cannot read {path} ({error.strerror}): give a file that 'bondstone backup' wrote") from None
+    if header.provider == "passphrase":
+        return _passphrase(passphrase, twice=False)
+    if key is None:
+        raise Usage(f"this backup opens with the key {header.key_id}: give its file with --key-file")
+    return key_file(key.expanduser())
+
+
+def _passphrase(source: str | None, *, twice: bool) -> Passphrase:
+    """Asked for, or from `@FILE` or `-`: never from the command line itself."""
+    if source is None:
+        if not at_terminal():
+            raise Usage(
+                "give --passphrase @FILE, --passphrase - (standard input) or --key-file FILE: nobody can be asked here"
+            )
+        return _checked(hidden("passphrase of the backup: "), hidden("once more: ") if twice else None)
+    if source == "-":
+        return _checked(sys.stdin.readline().rstrip("\n"), None)
+    if not source.startswith("@"):
+        raise Usage("--passphrase takes @FILE or - (standard input): others can read the command line")
+    try:
+        return _checked(Path(source[1:]).expanduser().read_text().rstrip("\n"), None)
+    except (OSError, UnicodeDecodeError):
+        pass
+    raise Usage("the file of --passphrase cannot be read")
+
+
+def _checked(passphrase: str, again: str | None) -> Passphrase:
+    if not passphrase:
+        raise Usage("the passphrase is empty")
+    if again is not None and again != passphrase:
+        raise Usage("the two passphrases differ")
+    return Passphrase(passphrase)
+
+
+def _name(provider: KeyProvider) -> str:
+    return "its passphrase" if provider.kind == "passphrase" else f"the key {provider.key_id}"
+
+
+def _tell(done: Copied, where: str) -> None:
+    output.emit(f"{done.names} names with {done.versions} versions, compared one by one, are {where}\n")
+    if done.unreadable:
+        more = f" and {len(done.unreadable) - _SHOWN} more" if len(done.unreadable) > _SHOWN else ""
+        output.note(f"left out, since unreadable: {', '.join(done.unreadable[:_SHOWN])}{more}")
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int], None]]:
+    """Counted on standard error, where somebody looks at it."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TextColumn("{task.completed} versions"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done: bar.update(task, completed=done)

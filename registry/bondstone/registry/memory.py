@@ -1,0 +1,207 @@
+"""A store in memory: what every store does, in the plainest way. For tests, and as the measure of the other stores."""
+
+import itertools
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from bondstone.registry.envelope import unreadable
+from bondstone.registry.errors import Conflict
+from bondstone.registry.head import Head
+from bondstone.registry.keyring import WrappedKeyring
+from bondstone.registry.memo import Memo
+from bondstone.registry.store import (
+    EVERYTHING,
+    Adopted,
+    AuditRow,
+    ChainedRow,
+    Resealed,
+    Retagged,
+    Sealed,
+    SealedSettings,
+    Sign,
+)
+
+_numbers = itertools.count(1)
+
+
+class MemoryStore:
+    """Keeps sealed records in this process, as long as the object lives."""
+
+    def __init__(self) -> None:
+        self.url = f"memory:{next(_numbers)}"
+        self._lock = threading.RLock()
+        self._memo = Memo()
+        self._settings: SealedSettings | None = None
+        self._keyrings: list[WrappedKeyring] = []
+        self._heads: dict[tuple[str, str], tuple[Head, bytes]] = {}
+        self._versions: dict[tuple[str, str, int], Sealed] = {}
+        self._audit: list[ChainedRow] = []
+
+    def __repr__(self) -> str:
+        return f"MemoryStore({self.url!r})"
+
+    def exists(self) -> bool:
+        return self._settings is not None
+
+    def check_schema(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def create(self, settings: SealedSettings, keyring: WrappedKeyring) -> bool:
+        with self._lock:
+            if self._settings is not None:
+                return False
+            self._settings, self._keyrings = settings, [keyring]
+            return True
+
+    def settings(self) -> SealedSettings:
+        if self._settings is None:
+            raise unreadable("the settings of this registry")
+        return self._settings
+
+    def set_settings(self, settings: SealedSettings, audit: AuditRow, sign: Sign) -> None:
+        with self._change([audit], sign):
+            old = self.settings()
+            if old.generation != settings.generation - 1:
+                raise Conflict("another process changed the settings of this registry first: try again")
+            self._settings = settings._replace(registry_id=old.registry_id, created_at=old.created_at)
+
+    def keyrings(self) -> list[WrappedKeyring]:
+        return sorted(self._keyrings)
+
+    def set_keyrings(
+        self, old: Sequence[WrappedKeyring], new: Sequence[WrappedKeyring], audit: AuditRow, sign: Sign
+    ) -> None:
+        with self._change([audit], sign):
+            if self.keyrings() != list(old):
+                raise Conflict("another process changed the keyring of this registry first: try again")
+            self._keyrings = list(new)
+
+    def session(self) -> Memo:
+        return self._memo
+
+    def state(self, session: Memo) -> object:
+        return session.epoch
+
+    def load(self, session: Memo, kind: str, name: str) -> tuple[Head, bytes, Sealed | None] | None:
+        with self._lock:
+            found = self._heads.get((kind, name))
+            return found and (*found, self._versions.get((kind, name, found[0].current)))
+
+    def head(self, kind: str, name: str) -> tuple[Head, bytes] | None:
+        return self._heads.get((kind, name))
+
+    def heads(self, kind: str, limit: int, offset: int) -> list[tuple[Head, bytes]]:
+        live = [row for row in self._sorted_heads() if not row[0].deleted and kind in ("", row[0].kind)]
+        return live[offset : offset + limit]
+
+    def all_heads(self, after: tuple[str, str], limit: int) -> list[tuple[Head, bytes]]:
+        return [row for row in self._sorted_heads() if row[0][:2] > after][:limit]
+
+    def _sorted_heads(self) -> list[tuple[Head, bytes]]:
+        with self._lock:
+            return [row for _, row in sorted(self._heads.items())]
+
+    def version(self, kind: str, name: str, version: int) -> Sealed | None:
+        return self._versions.get((kind, name, version))
+
+    def history(self, kind: str, name: str) -> list[Sealed]:
+        with self._lock:
+            return [row for key, row in sorted(self._versions.items()) if key[:2] == (kind, name)]
+
+    def commit(
+        self, head: Head, tag: bytes, sealed: Sealed | None, audit: AuditRow, sign: Sign, *, over: bytes | None = None
+    ) -> None:
+        key = (head.kind, head.name)
+        with self._change([audit], sign):
+            there, its_tag = self._heads.get(key, (Head(*key), None))
+            right = its_tag == over if over is not None else there.generation == head.generation - 1
+            if not right or (sealed and (*key, sealed.version) in self._versions):
+                raise Conflict(f"another writer changed {head.kind}/{head.name} first: load it again and retry")
+            self._heads[key] = (head, tag)
+            if sealed:
+                self._versions[*key, sealed.version] = sealed
+
+    def adopt(self, names: Sequence[Adopted], audit: AuditRow, sign: Sign) -> None:
+        with self._change([audit], sign):
+            for head, tag, versions in names:
+                if head[:2] in self._heads or any((*head[:2], row.version) in self._versions for row in versions):
+                    raise Conflict("a name that was to be added is there already")
+                self._heads[head[:2]] = (head, tag)
+                self._versions |= {(*head[:2], row.version): row for row in versions}
+
+    def purge(self, kind: str, name: str, through: int, audit: AuditRow, sign: Sign) -> int:
+        with self._change([audit], sign):
+            erased = [key for key in self._versions if key[:2] == (kind, name) and key[2] <= through]
+            for key in erased:
+                del self._versions[key]
+            return len(erased)
+
+    def versions_of_other_keys(
+        self, key_id: int, after: tuple[str, str, int], limit: int
+    ) -> list[tuple[str, str, Sealed]]:
+        with self._lock:
+            rows = sorted(item for item in self._versions.items() if item[0] > after)
+        others = [(*key[:2], row) for key, row in rows if row.envelope[3:7] != key_id.to_bytes(4)]
+        return others[:limit]
+
+    def heads_of_other_keys(self, key_id: int, after: tuple[str, str], limit: int) -> list[tuple[Head, bytes]]:
+        return [row for row in self.all_heads(after, EVERYTHING) if row[1][:4] != key_id.to_bytes(4)][:limit]
+
+    def reseal(self, versions: Sequence[Resealed], heads: Sequence[Retagged]) -> int:
+        with self._change([], None):
+            return sum(map(self._resealed, versions)) + sum(map(self._retagged, heads))
+
+    def _resealed(self, item: Resealed) -> bool:
+        there = self._versions.get(item[:3])
+        same = there is not None and there.envelope == item.old
+        if there and same:
+            self._versions[item[:3]] = there._replace(envelope=item.new)
+        return same
+
+    def _retagged(self, item: Retagged) -> bool:
+        there = self._heads.get(item.head[:2])
+        same = there is not None and (there[0].generation, there[1]) == (item.head.generation, item.old)
+        if there and same:
+            self._heads[item.head[:2]] = (there[0], item.new)
+        return same
+
+    def record(self, rows: Sequence[AuditRow], sign: Sign) -> None:
+        with self._change(rows, sign):
+            pass
+
+    def audit(
+        self, *, since: int = 0, kind: str = "", name: str = "", limit: int = EVERYTHING, offset: int = 0
+    ) -> list[ChainedRow]:
+        asked = [
+            line
+            for line in reversed(list(self._audit))
+            if line.row.at >= since and kind in ("", line.row.kind) and name in ("", line.row.name)
+        ]
+        return asked[offset : offset + limit]
+
+    def audit_from(self, after: int, limit: int) -> list[ChainedRow]:
+        return [line for line in list(self._audit) if line.seq > after][:limit]
+
+    @contextmanager
+    def _change(self, rows: Sequence[AuditRow], sign: Sign | None) -> Iterator[None]:
+        """All or nothing: what is there is put back if anything fails, the signing too."""
+        with self._lock:
+            kept = (self._settings, self._keyrings, dict(self._heads), dict(self._versions), list(self._audit))
+            try:
+                yield
+                if sign is not None:
+                    for row in rows:
+                        self._append(row, sign)
+            except BaseException:
+                self._settings, self._keyrings, self._heads, self._versions, self._audit = kept
+                raise
+            self._memo.epoch = object()
+
+    def _append(self, row: AuditRow, sign: Sign) -> None:
+        last = self._audit[-1] if self._audit else None
+        seq, previous = (last.seq + 1, last.mac) if last else (1, b"")
+        self._audit.append(ChainedRow(seq, row, sign(seq, previous, row)))

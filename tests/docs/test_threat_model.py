@@ -1,0 +1,34 @@
+"""Each promise of the threat model names the tests that attack it, and they are there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "threat-model.md").read_text()
+PROMISES = [line for line in PAGE.partition("## What is promised")[2].splitlines() if line.startswith("| ")][2:]
+NAME = re.compile(r"`(tests/[\w/]+\.py)?::(\w+)`")
+
+
+def named(text: str) -> list[tuple[str, str]]:
+    """File and name of each test; `::name` alone is in the file before."""
+    found: list[tuple[str, str]] = []
+    for file, name in NAME.findall(text):
+        found.append((file or found[-1][0], name))
+    return found
+
+
+@pytest.mark.parametrize(("file", "name"), sorted(set(named(PAGE))))
+def test_the_named_test_exists(file: str, name: str) -> None:
+    """In that file, as a test that runs by default or is marked slow."""
+    source = (ROOT / file).read_text()
+
+    assert re.search(rf"^ *(async )?def {name}\(", source, re.MULTILINE)
+    assert not re.search(rf"xfail[^\n]*\n(@[^\n]*\n)*def {name}\(", source)
+
+
+def test_every_promise_names_a_test() -> None:
+    """None stands there by itself."""
+    assert len(PROMISES) > 20
+    assert not [line for line in PROMISES if not named(line)]
