@@ -67,12 +67,14 @@ class TestTheHunter:
     @pytest.mark.parametrize(
         "pack",
         [
-            lambda raw: json.dumps({"result": base64.encodebytes(pickle.dumps(raw.decode())).decode()}).encode(),
-            lambda raw: json.dumps(json.dumps({"result": base64.encodebytes(bytes(80) + raw).decode()})).encode(),
+            lambda raw: json.dumps(
+                {"result": base64.encodebytes(pickle.dumps("." * 40 + raw.decode())).decode()}
+            ).encode(),
+            lambda raw: json.dumps(json.dumps({"result": base64.encodebytes(bytes(45) + raw).decode()})).encode(),
             lambda raw: base64.b64encode(base64.b64encode(bytes(50) + raw)),
             lambda raw: base64.b64encode(zlib.compress(bytes(500) + raw)),
             lambda raw: gzip.compress(bytes(500) + raw),
-            lambda raw: b"header" + bytes(Zstd().encode(bytes(500) + raw)),
+            lambda raw: b"header" + bytes(Zstd().encode(str(list(range(2000))).encode() + raw)),
         ],
         ids=["prefect result", "the same in json", "base64 twice", "base64 of zlib", "gzip", "zstd behind a header"],
     )
