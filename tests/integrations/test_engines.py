@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
@@ -76,7 +78,7 @@ class TestDask:
     @pytest.fixture
     def client(self, reports: Account, tmp_path: Path) -> Iterator[Any]:
         vendor: Any = distributed  # partly typed
-        options = {"n_workers": 2, "threads_per_worker": 2, "host": "127.0.0.1", "dashboard_address": None}
+        options = {"n_workers": 2, "threads_per_worker": 2, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
         with (
             vendor.LocalCluster(processes=True, local_directory=str(tmp_path / "dask"), **options) as cluster,
             vendor.Client(cluster) as client,
@@ -149,3 +151,24 @@ class TestPython:
 
         assert {receipt.size for receipt in receipts} == {len(TABLE)}
         assert not reports.shown_in(pickle.dumps(one))
+
+    def test_a_fork_after_use_is_told(self, reports: Account) -> None:
+        """The threads of the S3 client do not survive a fork; a child that waited for them would wait for ever."""
+        script = (
+            "import os, sys, warnings; from bondstone.integrations.s3 import S3Upload\n"
+            "warnings.simplefilter('ignore')\n"
+            "upload = S3Upload('reports'); upload(b'x', key='before')\n"
+            "child = os.fork()\n"
+            "if child == 0:\n"
+            "    try:\n"
+            "        upload(b'x', key='after')\n"
+            "    except Exception as error:\n"
+            "        print(type(error).__name__, error, flush=True)\n"
+            "    os._exit(0)\n"
+            "os.waitpid(child, 0); print(upload(b'x', key='parent').uri)"
+        )
+
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+
+        assert done.stdout.startswith("ServiceUnavailable this process was forked"), done.stderr
+        assert done.stdout.endswith("/parent\n")

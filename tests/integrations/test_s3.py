@@ -437,6 +437,19 @@ class TestRotation:
 
         assert {name: way() for name, way in ways.items()} == before
 
+    def test_a_file_whose_upload_is_refused_first(self, reports: Account, tmp_path: Path) -> None:
+        """It goes up again from its beginning, not from where the refused attempt had got to."""
+        (tmp_path / "file").write_bytes(TABLE)
+        old, new = reports.key, reports.server.create_key(reports.user)
+        S3Upload("reports")(TABLE, key="warm")  # obstore keeps the key of this for 100 ms
+        reports.publish(new)
+        reports.server.delete_key(reports.user, old.access_key_id)
+
+        receipt = S3Upload("reports")(tmp_path / "file", key="file")
+
+        assert S3Download("reports")("file") == TABLE
+        assert receipt.size == len(TABLE)
+
     def test_in_the_middle_of_a_multipart_upload(self, reports: Account) -> None:
         """Boto3 signs each part with the key of that moment."""
         client = s3.client("reports")

@@ -44,7 +44,7 @@ def _prefect(folder: Path) -> Iterator[Run]:
 @contextmanager
 def _dask(folder: Path) -> Iterator[Run]:
     distributed = need("distributed", "dask")
-    options = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
     with (
         distributed.LocalCluster(local_directory=str(folder / "dask"), **options) as cluster,
         distributed.Client(cluster) as client,

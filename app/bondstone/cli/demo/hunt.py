@@ -113,9 +113,9 @@ def _pieces(data: bytes, depth: int) -> Iterator[tuple[str, bytes]]:
 def _unpacked(data: bytes) -> Iterator[tuple[str, bytes]]:
     joined = _LINE_BREAK.sub(b"", data)  # base64 comes in lines
     for text in {run for source in (data, joined) for run in _BASE64.findall(source)}:
-        whole = text[: len(text) // 4 * 4].translate(bytes.maketrans(b"-_", b"+/"))
+        whole = text[:-1] if len(text) % 4 == 1 else text + b"=" * (-len(text) % 4)
         with suppress(binascii.Error):
-            yield "base64", base64.b64decode(whole)
+            yield "base64", base64.urlsafe_b64decode(whole.translate(bytes.maketrans(b"+/", b"-_")))
     with suppress(OSError, EOFError, zlib.error):
         yield "gzip", gzip.decompress(data)
     with suppress(zlib.error):

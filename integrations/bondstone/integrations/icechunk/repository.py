@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bondstone.blocks import Handle, IcechunkRepo, InvalidBlock, S3Bucket, live
+from bondstone.blocks import Handle, IcechunkRepo, InvalidBlock, S3Bucket, ServiceUnavailable, live
 from bondstone.integrations.aws import LiveKeys
 from bondstone.integrations.extras import need
 from bondstone.integrations.icechunk.errors import refused, translated
@@ -38,7 +38,8 @@ def connect(name: str, *, ttl: float | None = None) -> "icechunk.Repository":
     `AccessDenied`, `NotFound` (no such bucket), `ServiceUnavailable`.
     """
     handle = live(IcechunkRepo, name, ttl=ttl)
-    with _creation_lock(handle.get()):
+    block = handle.get()
+    with translated(block), _creation_lock(block):
         return opened(handle)
 
 
@@ -125,8 +126,15 @@ def commit_lock(block: IcechunkRepo) -> AbstractContextManager[Any]:
     if block.bucket is not None:
         return nullcontext()
     place = folder(block)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    return need("filelock", "icechunk").FileLock(f"{place}.lock", timeout=LOCK_SECONDS)  # type: ignore[no-any-return]
+    lock = need("filelock", "icechunk").FileLock(f"{place}.lock")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return lock.acquire(timeout=LOCK_SECONDS)  # type: ignore[no-any-return]  # held now, let go at the end of `with`
+    except OSError as error:
+        reason = error.strerror or "another process holds its lock"
+    raise ServiceUnavailable(
+        f"the folder of {block.reference} cannot be written ({reason}): try again, or correct its path"
+    )
 
 
 def _creation_lock(block: IcechunkRepo) -> AbstractContextManager[Any]:
