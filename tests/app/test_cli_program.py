@@ -252,3 +252,14 @@ def test_a_start_imports_little(home: Path, arguments: list[str]) -> None:
 def test_ctrl_c_is_130(home: Path) -> None:
     """While it waits for an answer."""
     assert on_a_terminal("rm", "secret/x", answers=("\x03",)).code == 130
+
+
+def test_a_password_on_the_command_line_is_refused(home: Path) -> None:
+    """Others on the machine can read arguments; the refusal does not repeat it."""
+    Secret(value="x").save("x")
+
+    ended = bondstone("copy", "--to", f"postgresql+psycopg://me:{SENTINEL}@127.0.0.1:9/db")
+
+    assert ended.code == 2
+    assert "PGPASSFILE" in ended.err
+    assert SENTINEL not in ended.out + ended.err

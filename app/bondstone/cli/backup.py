@@ -1,5 +1,6 @@
 """`bondstone backup`, `restore` and `copy`."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -43,6 +44,8 @@ def restore(path: Path, key: Path | None, passphrase: str | None) -> None:
 
 
 def copy(to: str, key: Path | None) -> None:
+    if re.search(r"://[^/]*:[^/]*@", to):  # without an echo: it is the password that must not be seen
+        raise Usage("others can read a password in --to: leave it out, and keep it in the file that PGPASSFILE names")
     source = current_registry()
     settings = Settings.from_environment()._replace(registry=to)
     if key is not None:
