@@ -275,7 +275,7 @@ def test_two_rotators_at_once(filled: Registry, url: str, store: Store, another:
 
 
 def test_writers_at_work(filled: Registry, store: Store, another: Open) -> None:
-    """Three threads save, promote and delete while the key is replaced ten times: every acknowledged version opens."""
+    """Three threads save, promote and delete while the key is replaced ten times or more: every acknowledged version opens."""
     saved: list[tuple[str, int, bytes]] = []
     faults: list[BaseException] = []
     ended = threading.Event()
@@ -300,8 +300,11 @@ def test_writers_at_work(filled: Registry, store: Store, another: Open) -> None:
     for thread in threads:
         thread.start()
     try:
-        for _ in range(10):
+        for done in range(300):
+            if done >= 10 and len(saved) > 10:  # not before the writers have had their turns
+                break
             rekey.rotate(store, [ONE])
+            time.sleep(0.02)
     finally:
         ended.set()
         for thread in threads:
