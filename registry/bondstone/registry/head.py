@@ -49,6 +49,14 @@ class Head(NamedTuple):
         """The head after its previous version became the current one again."""
         return self._next(now, current=self.previous, previous=0)
 
+    def unstaged(self, now: int) -> "Head":
+        """The head after its pending version was let go."""
+        return self._next(now, pending=0)
+
+    def retired(self, now: int) -> "Head":
+        """The head after its previous version became one that nobody can go back to."""
+        return self._next(now, previous=0)
+
     def tombstone(self, now: int) -> "Head":
         """The head after everything up to here was deleted."""
         return self._next(now, current=0, previous=0, pending=0, deleted_through=self.highest)

@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -15,6 +16,9 @@ from bondstone.registry.store import (
     Adopted,
     AuditRow,
     ChainedRow,
+    JournalLine,
+    Lease,
+    Relined,
     Resealed,
     Retagged,
     Sealed,
@@ -37,6 +41,8 @@ class MemoryStore:
         self._heads: dict[tuple[str, str], tuple[Head, bytes]] = {}
         self._versions: dict[tuple[str, str, int], Sealed] = {}
         self._audit: list[ChainedRow] = []
+        self._journal: dict[tuple[str, str], JournalLine] = {}
+        self._leases: dict[str, Lease] = {}
 
     def __repr__(self) -> str:
         return f"MemoryStore({self.url!r})"
@@ -113,7 +119,15 @@ class MemoryStore:
             return [row for key, row in sorted(self._versions.items()) if key[:2] == (kind, name)]
 
     def commit(
-        self, head: Head, tag: bytes, sealed: Sealed | None, audit: AuditRow, sign: Sign, *, over: bytes | None = None
+        self,
+        head: Head,
+        tag: bytes,
+        sealed: Sealed | None,
+        audit: AuditRow,
+        sign: Sign,
+        *,
+        over: bytes | None = None,
+        line: JournalLine | None = None,
     ) -> None:
         key = (head.kind, head.name)
         with self._change([audit], sign):
@@ -124,6 +138,48 @@ class MemoryStore:
             self._heads[key] = (head, tag)
             if sealed:
                 self._versions[*key, sealed.version] = sealed
+            if line:
+                self._put(line)
+
+    def _put(self, line: JournalLine) -> None:
+        there = self._journal.get(line[:2])
+        if (there.number if there else 0) != line.number - 1:
+            raise Conflict(
+                f"another process took over the rotation of {line.kind}/{line.name}: see 'bondstone rotations'"
+            )
+        self._journal[line[:2]] = line
+
+    def journal(self, kind: str, name: str) -> JournalLine | None:
+        return self._journal.get((kind, name))
+
+    def journals(self, after: tuple[str, str], limit: int) -> list[JournalLine]:
+        with self._lock:
+            return [line for key, line in sorted(self._journal.items()) if key > after][:limit]
+
+    def write_journal(self, line: JournalLine, audit: AuditRow, sign: Sign) -> None:
+        with self._change([audit], sign):
+            self._put(line)
+
+    def take_lease(self, lease: Lease, audit: AuditRow, sign: Sign) -> None:
+        with self._change([audit], sign):
+            self._leases[lease.id] = lease
+
+    def extend_lease(self, lease_id: str, until: int) -> bool:
+        with self._change([], None):
+            if there := self._leases.get(lease_id):
+                self._leases[lease_id] = there._replace(until=until)
+            return there is not None
+
+    def release_lease(self, lease_id: str) -> None:
+        with self._change([], None):
+            self._leases.pop(lease_id, None)
+
+    def leases(self) -> list[Lease]:
+        with self._lock:
+            return sorted(self._leases.values(), key=lambda lease: (lease.kind, lease.name, lease.until, lease.id))
+
+    def now(self) -> int:
+        return time.time_ns() // 1000
 
     def adopt(self, names: Sequence[Adopted], audit: AuditRow, sign: Sign) -> None:
         with self._change([audit], sign):
@@ -151,9 +207,11 @@ class MemoryStore:
     def heads_of_other_keys(self, key_id: int, after: tuple[str, str], limit: int) -> list[tuple[Head, bytes]]:
         return [row for row in self.all_heads(after, EVERYTHING) if row[1][:4] != key_id.to_bytes(4)][:limit]
 
-    def reseal(self, versions: Sequence[Resealed], heads: Sequence[Retagged]) -> int:
+    def reseal(
+        self, versions: Sequence[Resealed], heads: Sequence[Retagged], lines: Sequence[Relined] = ()
+    ) -> int:
         with self._change([], None):
-            return sum(map(self._resealed, versions)) + sum(map(self._retagged, heads))
+            return sum(map(self._relined, lines)) + sum(map(self._resealed, versions)) + sum(map(self._retagged, heads))
 
     def _resealed(self, item: Resealed) -> bool:
         there = self._versions.get(item[:3])
@@ -167,6 +225,12 @@ class MemoryStore:
         same = there is not None and (there[0].generation, there[1]) == (item.head.generation, item.old)
         if there and same:
             self._heads[item.head[:2]] = (there[0], item.new)
+        return same
+
+    def _relined(self, item: Relined) -> bool:
+        same = self._journal.get(item.line[:2]) == item.line
+        if same:
+            self._journal[item.line[:2]] = item.line._replace(sealed=item.new)
         return same
 
     def record(self, rows: Sequence[AuditRow], sign: Sign) -> None:
@@ -191,6 +255,7 @@ class MemoryStore:
         """All or nothing: what is there is put back if anything fails, the signing too."""
         with self._lock:
             kept = (self._settings, self._keyrings, dict(self._heads), dict(self._versions), list(self._audit))
+            others = (dict(self._journal), dict(self._leases))
             try:
                 yield
                 if sign is not None:
@@ -198,6 +263,7 @@ class MemoryStore:
                         self._append(row, sign)
             except BaseException:
                 self._settings, self._keyrings, self._heads, self._versions, self._audit = kept
+                self._journal, self._leases = others
                 raise
             self._memo.epoch = object()
 

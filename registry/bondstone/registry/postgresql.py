@@ -246,6 +246,10 @@ class PostgresqlDatabase:
             engine.dispose()
         raise fault
 
+    def now(self) -> int:
+        """By the server's clock: those of its clients may differ."""
+        return int(self._ask(b"SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"))
+
     def close(self) -> None:
         """Close this thread's connection."""
         if (mine := self._connections.pop(threading.get_ident(), None)) is not None and mine.pid == os.getpid():

@@ -11,11 +11,12 @@ from typing import NamedTuple
 from bondstone.registry.envelope import Context, key_id
 from bondstone.registry.errors import BondstoneError, Conflict, InvalidName, KeyMissing, NotFound, Unreadable, WrongKey
 from bondstone.registry.head import Head
+from bondstone.registry.journal import journal_context
 from bondstone.registry.keyring import Keyring, WrappedKeyring
 from bondstone.registry.keys import KeyProvider
 from bondstone.registry.log import actor
 from bondstone.registry.registry import microseconds, settings_context
-from bondstone.registry.store import START, AuditRow, Resealed, Retagged, Sealed, Store
+from bondstone.registry.store import START, AuditRow, JournalLine, Relined, Resealed, Retagged, Sealed, Store
 
 PAGE = 500  # of one transaction: writers wait for 25 ms at most
 _ATTEMPTS = 20
@@ -165,7 +166,8 @@ class Rotation:
             self._unreadable = []
             self._settings(clock)
             # What others changed meanwhile is done again, until a pass finds nothing.
-            if not sum(map(self._reseal, self._version_pages())) + sum(map(self._retag, self._head_pages())):
+            left = sum(map(self._reseal, self._version_pages())) + sum(map(self._retag, self._head_pages()))
+            if not left + sum(map(self._reline, self._journal_pages())):
                 break
         else:
             raise Conflict(
@@ -222,6 +224,32 @@ class Rotation:
             pass
         except BondstoneError:
             self._unreadable.append(f"{head.kind}/{head.name}")
+        return None
+
+    def _journal_pages(self) -> Iterator[list[JournalLine]]:
+        after = START[:2]
+        while page := self._store.journals(after, PAGE):
+            yield page
+            after = page[-1][:2]
+
+    def _reline(self, page: list[JournalLine]) -> int:
+        """As `_reseal`, for the journal; it is short, so it is read as a whole."""
+        ready = [row for row in map(self._relined, page) if row]
+        if ready:
+            self._store.reseal([], [], ready)
+        return len(ready)
+
+    def _relined(self, line: JournalLine) -> Relined | None:
+        try:
+            if key_id(line.sealed, "") == self._keyring.newest:
+                return None
+            context = journal_context(self._keyring.registry_id, line)
+            plain = self._keyring.open(context, line.sealed, "")
+            return Relined(line, self._keyring.seal(context, plain))
+        except WrongKey:
+            pass
+        except (BondstoneError, TypeError, AttributeError):
+            self._unreadable.append(f"the journal of {line.kind}/{line.name}")
         return None
 
     def _settings(self, clock: Callable[[], int]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-SCHEMA = "r0002"  # the newest migration; a test compares
+SCHEMA = "r0003"  # the newest migration; a test compares
 
 _migrating = threading.Lock()  # Alembic has one context for all threads
 if hasattr(os, "register_at_fork"):

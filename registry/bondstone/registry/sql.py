@@ -13,6 +13,9 @@ from bondstone.registry.store import (
     Adopted,
     AuditRow,
     ChainedRow,
+    JournalLine,
+    Lease,
+    Relined,
     Resealed,
     Retagged,
     Sealed,
@@ -72,6 +75,10 @@ class Database(Protocol):
 
     def create(self, settings: dict[str, Any], keyring: dict[str, Any]) -> bool:
         """Make the tables with their first two rows, whole or not at all; False if they are there."""
+        ...
+
+    def now(self) -> int:
+        """Microseconds since 1970, by the server's clock where there is a server."""
         ...
 
     def close(self) -> None: ...
@@ -168,7 +175,15 @@ class SqlStore:
         return [Sealed(*row) for row in self._rows("history", {"kind": kind, "name": name})]
 
     def commit(
-        self, head: Head, tag: bytes, sealed: Sealed | None, audit: AuditRow, sign: Sign, *, over: bytes | None = None
+        self,
+        head: Head,
+        tag: bytes,
+        sealed: Sealed | None,
+        audit: AuditRow,
+        sign: Sign,
+        *,
+        over: bytes | None = None,
+        line: JournalLine | None = None,
     ) -> None:
         row = {**head._asdict(), "tag": tag, "expected": head.generation - 1 if over is None else over}
         move = "replace_head" if over is not None else "add_head" if head.generation == 1 else "move_head"
@@ -179,8 +194,39 @@ class SqlStore:
             if sealed:
                 values = {"version": sealed.version, "saved_at": sealed.saved_at, "sealed": sealed.envelope}
                 connection.change("add_version", {"kind": head.kind, "name": head.name, **values})
+            if line:
+                _put(connection, line)
 
         self._write(add, [audit], sign, duplicate=_moved_on(head))
+
+    def journal(self, kind: str, name: str) -> JournalLine | None:
+        rows = self._rows("journal", {"kind": kind, "name": name})
+        return JournalLine(*rows[0]) if rows else None
+
+    def journals(self, after: tuple[str, str], limit: int) -> list[JournalLine]:
+        return [JournalLine(*row) for row in self._rows("journals", {**_after(after), "limit": limit})]
+
+    def write_journal(self, line: JournalLine, audit: AuditRow, sign: Sign) -> None:
+        self._write(lambda connection: _put(connection, line), [audit], sign, duplicate=_overtaken(line))
+
+    def take_lease(self, lease: Lease, audit: AuditRow, sign: Sign) -> None:
+        self._write(lambda connection: connection.change("add_lease", lease._asdict()), [audit], sign)
+
+    def extend_lease(self, lease_id: str, until: int) -> bool:
+        asked = {"lease_id": lease_id, "until": until}
+        return bool(self._write(lambda connection: connection.change("extend_lease", asked)))
+
+    def release_lease(self, lease_id: str) -> None:
+        self._write(lambda connection: connection.change("release_lease", {"lease_id": lease_id}))
+
+    def leases(self) -> list[Lease]:
+        return [Lease(*row) for row in self._rows("leases", {})]
+
+    def now(self) -> int:
+        try:
+            return self.database.now()
+        except self.database.failures as error:
+            raise self.database.error(error) from None
 
     def adopt(self, names: Sequence[Adopted], audit: AuditRow, sign: Sign) -> None:
         def add(connection: Connection) -> None:
@@ -206,9 +252,12 @@ class SqlStore:
         rows = self._rows("heads_of_other_keys", {**_after(after), "key_id": key_id.to_bytes(4), "limit": limit})
         return [_head(row) for row in rows]
 
-    def reseal(self, versions: Sequence[Resealed], heads: Sequence[Retagged]) -> int:
+    def reseal(
+        self, versions: Sequence[Resealed], heads: Sequence[Retagged], lines: Sequence[Relined] = ()
+    ) -> int:
         def swap(connection: Connection) -> int:
             changed = sum(connection.change("reseal_version", _resealing(version)) for version in versions)
+            changed += sum(connection.change("reseal_journal", _relining(line)) for line in lines)
             return changed + sum(connection.change("retag_head", _retagging(head)) for head in heads)
 
         return self._write(swap)
@@ -318,6 +367,17 @@ def _moved_on(head: Head) -> Conflict:
     return Conflict(f"another writer changed {head.kind}/{head.name} first: load it again and retry")
 
 
+def _put(connection: Connection, line: JournalLine) -> None:
+    """Write a line of the journal in place of the one before."""
+    row = {**line._asdict(), "expected": line.number - 1}
+    if not connection.change("add_journal" if line.number == 1 else "move_journal", row):
+        raise _overtaken(line)
+
+
+def _overtaken(line: JournalLine) -> Conflict:
+    return Conflict(f"another process took over the rotation of {line.kind}/{line.name}: see 'bondstone rotations'")
+
+
 def _head(row: Row) -> tuple[Head, bytes]:
     return Head(*row[:-1]), row[-1]
 
@@ -337,3 +397,7 @@ def _resealing(item: Resealed) -> dict[str, Any]:
 def _retagging(item: Retagged) -> dict[str, Any]:
     head = item.head
     return {"kind": head.kind, "name": head.name, "expected": head.generation, "old": item.old, "new": item.new}
+
+
+def _relining(item: Relined) -> dict[str, Any]:
+    return {"kind": item.line.kind, "name": item.line.name, "old": item.line.sealed, "new": item.new}

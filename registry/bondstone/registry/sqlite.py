@@ -5,6 +5,7 @@ import re
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -216,6 +217,9 @@ class SqliteDatabase:
             database.close()
 
         return publish(self.path, make)
+
+    def now(self) -> int:
+        return time.time_ns() // 1000
 
     def close(self) -> None:
         """Close this thread's connection."""

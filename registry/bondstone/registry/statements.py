@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from bondstone.registry.tables import audit, heads, keyrings, registry, versions
+from bondstone.registry.tables import audit, heads, journal, keyrings, leases, registry, versions
 
 _none: ColumnElement[int] = literal_column("0")
 
@@ -110,6 +110,23 @@ STATEMENTS: dict[str, ClauseElement] = {
     "retag_head": update(heads)
     .where(_one(heads), heads.c.generation == bindparam("expected"), heads.c.tag == bindparam("old"))
     .values(tag=bindparam("new")),
+    "journal": select(journal).where(_one(journal)),
+    "journals": select(journal)
+    .where(_after(journal.c.kind, journal.c.name))
+    .order_by(journal.c.kind, journal.c.name)
+    .limit(bindparam("limit"))
+    .offset(_none),
+    "add_journal": insert(journal),
+    "move_journal": update(journal)
+    .where(_one(journal), journal.c.number == bindparam("expected"))
+    .values({c: bindparam(c) for c in ("number", "at", "sealed")}),
+    "reseal_journal": update(journal)
+    .where(_one(journal), journal.c.sealed == bindparam("old"))
+    .values(sealed=bindparam("new")),
+    "add_lease": insert(leases),
+    "extend_lease": update(leases).where(leases.c.id == bindparam("lease_id")).values(until=bindparam("until")),
+    "release_lease": delete(leases).where(leases.c.id == bindparam("lease_id")),
+    "leases": select(leases).order_by(leases.c.kind, leases.c.name, leases.c.until, leases.c.id),
     # Copies and backups: everything, deleted names too, a page at a time.
     "all_heads": select(heads)
     .where(_after(heads.c.kind, heads.c.name))

@@ -7,7 +7,7 @@ from bondstone.registry.audit_chain import AuditRow, ChainedRow, Sign
 from bondstone.registry.head import Head
 from bondstone.registry.keyring import WrappedKeyring
 
-__all__ = ["Adopted", "AuditRow", "ChainedRow", "Resealed", "Retagged", "Sealed", "SealedSettings", "Sign", "Store"]
+__all__ = ["Adopted", "AuditRow", "ChainedRow", "JournalLine", "Lease", "Relined", "Resealed", "Retagged", "Sealed", "SealedSettings", "Sign", "Store"]
 EVERYTHING = 2**62  # as a limit
 START = ("", "", 0)  # before the first record
 
@@ -54,6 +54,35 @@ class Retagged(NamedTuple):
     head: Head
     old: bytes
     new: bytes
+
+
+class JournalLine(NamedTuple):
+    """Where the rotation of a name stands, sealed."""
+
+    kind: str
+    name: str
+    number: int  # one more with each step
+    at: int
+    sealed: bytes
+
+
+class Relined(NamedTuple):
+    """A line of the journal under another root key."""
+
+    line: JournalLine
+    new: bytes
+
+
+class Lease(NamedTuple):
+    """Somebody uses a version until then. Times are in microseconds since 1970. Nothing proves it: the threat model says what follows."""
+
+    id: str
+    kind: str
+    name: str
+    version: int
+    holder: str
+    taken_at: int
+    until: int
 
 
 class Store(Protocol):
@@ -124,13 +153,53 @@ class Store(Protocol):
         ...
 
     def commit(
-        self, head: Head, tag: bytes, sealed: Sealed | None, audit: AuditRow, sign: Sign, *, over: bytes | None = None
+        self,
+        head: Head,
+        tag: bytes,
+        sealed: Sealed | None,
+        audit: AuditRow,
+        sign: Sign,
+        *,
+        over: bytes | None = None,
+        line: JournalLine | None = None,
     ) -> None:
-        """Add a version, move its name from the generation before to `head`, and record it: all or nothing.
+        """Add a version, move its name from the generation before to `head`, write `line`, and record it: all or nothing.
 
-        `Conflict`, and no change, if the name has moved on. With `over`, the tag of a head whose numbers cannot be trusted, that head
-        is the one to move from.
+        `Conflict`, and no change, if the name or its journal has moved on. With `over`, the tag of a head whose numbers cannot be
+        trusted, that head is the one to move from.
         """
+        ...
+
+    def journal(self, kind: str, name: str) -> JournalLine | None:
+        """A name's line in the journal."""
+        ...
+
+    def journals(self, after: tuple[str, str], limit: int) -> list[JournalLine]:
+        """A page of all lines, by kind, then name."""
+        ...
+
+    def write_journal(self, line: JournalLine, audit: AuditRow, sign: Sign) -> None:
+        """Replace the line of the number before, and record it. `Conflict`, and no change, if another writer was first."""
+        ...
+
+    def take_lease(self, lease: Lease, audit: AuditRow, sign: Sign) -> None:
+        """Add a lease, and record it."""
+        ...
+
+    def extend_lease(self, lease_id: str, until: int) -> bool:
+        """Let a lease end later, or earlier; whether it was there."""
+        ...
+
+    def release_lease(self, lease_id: str) -> None:
+        """Remove a lease, if it is there."""
+        ...
+
+    def leases(self) -> list[Lease]:
+        """Every lease, those that have ended too, by kind, name and end."""
+        ...
+
+    def now(self) -> int:
+        """Microseconds since 1970 by the one clock that all who use this store share, as far as there is one."""
         ...
 
     def adopt(self, names: Sequence[Adopted], audit: AuditRow, sign: Sign) -> None:
@@ -151,7 +220,9 @@ class Store(Protocol):
         """A page of the heads that another root key than `key_id` authenticates."""
         ...
 
-    def reseal(self, versions: Sequence[Resealed], heads: Sequence[Retagged]) -> int:
+    def reseal(
+        self, versions: Sequence[Resealed], heads: Sequence[Retagged], lines: Sequence[Relined] = ()
+    ) -> int:
         """Replace what is still as it was, in one transaction; how many were."""
         ...
 

@@ -67,3 +67,25 @@ audit = Table(
     Column("mac", LargeBinary, nullable=False),  # key id, then a MAC over the row before and this one
     sqlite_autoincrement=True,
 )
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("kind", String(64), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("kind", String(64), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("holder", String(255), nullable=False),
+    Column("taken_at", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+)
