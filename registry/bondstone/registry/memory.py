@@ -24,6 +24,7 @@ from bondstone.registry.store import (
     Sealed,
     SealedSettings,
     Sign,
+    overtaken,
 )
 
 _numbers = itertools.count(1)
@@ -144,9 +145,7 @@ class MemoryStore:
     def _put(self, line: JournalLine) -> None:
         there = self._journal.get(line[:2])
         if (there.number if there else 0) != line.number - 1:
-            raise Conflict(
-                f"another process took over the rotation of {line.kind}/{line.name}: see 'bondstone rotations'"
-            )
+            raise overtaken(line)
         self._journal[line[:2]] = line
 
     def journal(self, kind: str, name: str) -> JournalLine | None:
@@ -207,9 +206,7 @@ class MemoryStore:
     def heads_of_other_keys(self, key_id: int, after: tuple[str, str], limit: int) -> list[tuple[Head, bytes]]:
         return [row for row in self.all_heads(after, EVERYTHING) if row[1][:4] != key_id.to_bytes(4)][:limit]
 
-    def reseal(
-        self, versions: Sequence[Resealed], heads: Sequence[Retagged], lines: Sequence[Relined] = ()
-    ) -> int:
+    def reseal(self, versions: Sequence[Resealed], heads: Sequence[Retagged], lines: Sequence[Relined] = ()) -> int:
         with self._change([], None):
             return sum(map(self._relined, lines)) + sum(map(self._resealed, versions)) + sum(map(self._retagged, heads))
 

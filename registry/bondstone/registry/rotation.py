@@ -11,14 +11,14 @@ Every arrow is one line of the journal (`journal.py`), written before the step b
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from bondstone.registry.errors import BondstoneError, Conflict, InvalidSettings, NotFound
 from bondstone.registry.head import Head
 from bondstone.registry.journal import GRACE, RESTING, RETIRING, UNPROMOTED, Step
-from bondstone.registry.leases import live_leases
 from bondstone.registry.log import actor
-from bondstone.registry.registry import Registry, when
+from bondstone.registry.registry import Registry, Then
+from bondstone.registry.results import when
 from bondstone.registry.store import JournalLine, Lease
 
 LOCK_SECONDS = 60
@@ -92,12 +92,14 @@ class Rotation:
             self._clear(lock, compromised)
             if lock.step.step not in UNPROMOTED:
                 self._start(lock, grace, compromised)
-            elif lock.step.step == "started":  # the process was killed with a new credential in its hands, or before it had one
-                self._discard(lock)
+            else:
+                lock.step = lock.step._replace(grace=grace, compromised=compromised)
+                if lock.step.step == "started":  # killed with a new credential in its hands, or before it had one
+                    self._discard(lock)
             self._advance(lock)
             if compromised:
                 self._retire(lock, at_once=True)
-            return lock.step
+        return lock.step
 
     def finish(self, *, at_once: bool = False) -> Step:
         """Retire the credential whose grace is over; with `at_once`, also one whose is not.
@@ -108,7 +110,7 @@ class Rotation:
             if lock.step.step not in (*GRACE, *RETIRING):
                 raise Conflict(f"{self._what} has no credential that waits to be retired: {_told(lock.step)}")
             self._retire(lock, at_once=at_once)
-            return lock.step
+        return lock.step
 
     def rollback(self) -> Step:
         """Take a rotation back: undo one that is not promoted, or make the previous version current again while its credential lives."""
@@ -119,7 +121,7 @@ class Rotation:
                 self._roll_back(lock)
             else:
                 raise Conflict(f"{self._what} cannot be rolled back: {_told(lock.step)}")
-            return lock.step
+        return lock.step
 
     @property
     def _what(self) -> str:
@@ -147,14 +149,19 @@ class Rotation:
             self._retire(lock, at_once=compromised)
 
     def _start(self, lock: "_Lock", grace: int, compromised: bool) -> None:
-        head = self._registry.standing(self._kind, self._name)
+        head = self._registry.head(self._kind, self._name)
         if not head.current:
             raise NotFound(f"{self._what} has only a pending version: promote it first")
         if head.pending:
-            raise Conflict(f"{self._what} has a pending version that no rotation made: promote it, or save over it first")
+            raise Conflict(
+                f"{self._what} has a pending version that no rotation made: promote it, or save over it first"
+            )
         before = tuple(self._source.existing(head.current))
         now = self._now()
-        self._write(lock, Step("started", started_at=now, base=head.current, before=before, grace=grace, compromised=compromised))
+        self._write(
+            lock,
+            Step("started", started_at=now, base=head.current, before=before, grace=grace, compromised=compromised),
+        )
 
     def _advance(self, lock: "_Lock") -> None:
         while act := self._acts.get(lock.step.step):
@@ -165,11 +172,7 @@ class Rotation:
         self._at("create")
         content = self._source.create(lock.step.base)
         self._at("created")
-        document = self._registry.stage(
-            self._kind, self._name, content, then=lambda head: self._line(lock, "pending", version=head.pending)
-        )
-        lock.moved("pending", version=document.version)
-        self._at("pending")
+        self._move(lock, "pending", lambda then: self._registry.stage(self._kind, self._name, content, then=then))
 
     def _install(self, lock: "_Lock") -> None:
         self._still(lock)
@@ -185,13 +188,15 @@ class Rotation:
 
     def _promote(self, lock: "_Lock") -> None:
         self._still(lock)
-        grace = 0 if lock.step.compromised else max(lock.step.grace, sum(self._registry.longest_use(self._kind, self._name)))
+        grace = (
+            0
+            if lock.step.compromised
+            else max(lock.step.grace, sum(self._registry.longest_use(self._kind, self._name)))
+        )
         facts = {"retires": lock.step.base, "retire_at": self._now() + grace * SECOND}
-        self._registry.promote(self._kind, self._name, then=lambda head: self._line(lock, "current", **facts))
-        lock.moved("current", **facts)
-        self._at("current")
+        self._move(lock, "current", lambda then: self._registry.promote(self._kind, self._name, then=then), **facts)
 
-    _acts: "dict[str, Callable[[Rotation, _Lock], None]]" = {
+    _acts: "ClassVar[dict[str, Callable[[Rotation, _Lock], None]]]" = {
         "started": _create,
         "pending": _install,
         "set": _verify,
@@ -200,16 +205,23 @@ class Rotation:
 
     def _still(self, lock: "_Lock") -> None:
         """Whether the name is as this rotation left it. A save in between lets the pending version go, and so the rotation."""
-        head = self._registry.standing(self._kind, self._name)
+        head = self._registry.head(self._kind, self._name)
         if (head.current, head.pending) != (lock.step.base, lock.step.version):
             self._undo(lock)
-            raise Conflict(f"somebody saved {self._what} during its rotation, which was undone: rotate again if that is still wanted")
+            raise Conflict(
+                f"somebody saved {self._what} during its rotation, which was undone: rotate again if that is still wanted"
+            )
 
     def _retire(self, lock: "_Lock", *, at_once: bool) -> None:
         step = lock.step
-        head = self._registry.standing(self._kind, self._name)
+        head = self._registry.head(self._kind, self._name)
+        if step.retires <= head.deleted_through:  # nothing knows the credential any more
+            self._write(lock, step._replace(step="retired", why="deleted"))
+            return
         if head.current == step.retires:
-            raise Conflict(f"{self._what}@{step.retires} is current again, so it is not retired: rotate again, or save the new one")
+            raise Conflict(
+                f"{self._what}@{step.retires} is current again, so it is not retired: rotate again, or save the new one"
+            )
         if step.step in GRACE:
             self._refuse_early(step, at_once)
             self._write(lock, step._replace(step="disabling"))
@@ -224,11 +236,9 @@ class Rotation:
 
     def _end(self, lock: "_Lock", head: Head) -> None:
         if head.previous == lock.step.retires:
-            self._registry.retire(self._kind, self._name, then=lambda head: self._line(lock, "retired"))
-            lock.moved("retired")
+            self._move(lock, "retired", lambda then: self._registry.retire(self._kind, self._name, then=then))
         else:
             self._write(lock, lock.step._replace(step="retired"))
-        self._at("retired")
 
     def _refuse_early(self, step: Step, at_once: bool) -> None:
         if not at_once and self._now() < step.retire_at:
@@ -243,35 +253,35 @@ class Rotation:
         """A lease that was taken in the same moment counts: who takes one looks at the journal afterwards, and this looks at the leases."""
         if not at_once and (held := self._leases(before)):
             self._write(lock, lock.step._replace(step=before.step))
-            raise Conflict(f"{self._what}@{before.retires} was leased just now: {told_leases(held)}; wait, or give --compromised")
+            raise Conflict(
+                f"{self._what}@{before.retires} was leased just now: {told_leases(held)}; wait, or give --compromised"
+            )
 
     def _leases(self, step: Step) -> list[Lease]:
-        return [lease for lease in live_leases(self._registry, self._kind, self._name) if lease.version == step.retires]
+        return [lease for lease in self._registry.leases.of(self._kind, self._name) if lease.version == step.retires]
 
     def _roll_back(self, lock: "_Lock") -> None:
-        step, head = lock.step, self._registry.standing(self._kind, self._name)
+        step, head = lock.step, self._registry.head(self._kind, self._name)
         if head.previous != step.retires:
             raise Conflict(f"{self._what}@{step.retires} is not the previous version any more: somebody saved since")
         ttl, lease = self._registry.longest_use(self._kind, self._name)
         facts = {"retires": step.version, "retire_at": self._now() + (ttl + lease) * SECOND, "version": step.retires}
-        self._registry.rollback(self._kind, self._name, then=lambda head: self._line(lock, "rolled-back", **facts))
-        lock.moved("rolled-back", **facts)
-        self._at("rolled-back")
+        self._move(
+            lock, "rolled-back", lambda then: self._registry.rollback(self._kind, self._name, then=then), **facts
+        )
 
     def _undo(self, lock: "_Lock") -> None:
         if lock.step.step != "undoing":
             self._write(lock, lock.step._replace(step="undoing"))
         self._discard(lock)
-        head = self._registry.standing(self._kind, self._name)
+        head = self._registry.head(self._kind, self._name)
         if lock.step.version and head.pending == lock.step.version:
-            self._registry.unstage(self._kind, self._name, then=lambda head: self._line(lock, "undone"))
-            lock.moved("undone")
+            self._move(lock, "undone", lambda then: self._registry.unstage(self._kind, self._name, then=then))
         else:
             self._write(lock, lock.step._replace(step="undone"))
-        self._at("undone")
 
     def _discard(self, lock: "_Lock") -> None:
-        current = self._registry.standing(self._kind, self._name).current
+        current = self._registry.head(self._kind, self._name).current
         self._source.discard(lock.step.before, lock.step.version, current)
         self._at("discarded")
 
@@ -283,7 +293,9 @@ class Rotation:
         number, step = self._registry.journal.read(self._kind, self._name)
         now = self._now()
         if step.until > now:
-            raise Conflict(f"{step.holder} is rotating {self._what} (step '{step.step}') and holds the lock until {_time(step.until)}")
+            raise Conflict(
+                f"{step.holder} is rotating {self._what} (step '{step.step}') and holds the lock until {_time(step.until)}"
+            )
         lock = _Lock(number, step._replace(token=step.token + 1, holder=actor(), why=""))
         self._write(lock, lock.step)
         done = threading.Event()
@@ -292,7 +304,7 @@ class Rotation:
         try:
             yield lock
         except BondstoneError as error:
-            lock.failed = error.code
+            lock.failed = error.code if lock.step.step in UNPROMOTED else ""
             raise
         finally:
             done.set()
@@ -306,10 +318,10 @@ class Rotation:
             except BondstoneError:  # the next step finds out
                 return
             finally:
-                self._registry.close_thread()
+                self._registry.store.close()
 
     def _release(self, lock: "_Lock") -> None:
-        """Let the next one in. Where somebody took over, there is nothing to release; where the registry is away, the lock ends by itself."""
+        """Let the next one in. Where somebody took over, there is nothing to release; else the lock ends by itself."""
         try:
             self._write(lock, lock.step._replace(why=lock.failed), hold=0)
         except BondstoneError:
@@ -319,21 +331,34 @@ class Rotation:
         """Replace the journal's line. `Conflict` if another rotator took over: then this one must stop at once."""
         with lock.mutex:
             step = lock.step if step is None else step
-            line, written = self._sealed(lock, step, hold)
-            self._registry.write_journal(line, f"rotate {step.step}".strip(), step.version)
-            lock.number, lock.step = line.number, written
-        self._at(step.step)
+            news = step.step if step.step != lock.step.step else "lock"
+            step = self._held(lock, step, self._lock_seconds if hold is None else hold)
+            self._registry.write_journal(lambda: self._line(lock, step), f"rotate {news}", step.version)
+            lock.wrote(step)
+        if news != "lock":
+            self._at(step.step)
 
-    def _sealed(self, lock: "_Lock", step: Step, hold: float | None = None) -> tuple[JournalLine, Step]:
-        now, hold = self._now(), self._lock_seconds if hold is None else hold
-        until = now + round(hold * SECOND) if hold else 0
-        written = step._replace(token=lock.step.token, holder=lock.step.holder, until=until)
-        return self._registry.journal.line(self._kind, self._name, lock.number + 1, written, now), written
+    def _move(self, lock: "_Lock", step: str, act: Callable[[Then], object], **facts: int) -> None:
+        """Move the head, and write the journal's line in the same transaction."""
+        written = lock.step
 
-    def _line(self, lock: "_Lock", step: str, **facts: int) -> JournalLine:
-        """The line that goes into the transaction of a head that moves."""
-        line, _ = self._sealed(lock, lock.step._replace(step=step, **facts))
-        return line
+        def then(head: Head) -> JournalLine:
+            nonlocal written
+            more = {"version": head.pending} if step == "pending" else facts
+            written = self._held(lock, lock.step._replace(step=step, **more), self._lock_seconds)
+            return self._line(lock, written)
+
+        with lock.mutex:
+            act(then)
+            lock.wrote(written)
+        self._at(step)
+
+    def _held(self, lock: "_Lock", step: Step, seconds: float) -> Step:
+        until = self._now() + round(seconds * SECOND) if seconds else 0
+        return step._replace(token=lock.step.token, holder=lock.step.holder, until=until)
+
+    def _line(self, lock: "_Lock", step: Step) -> JournalLine:
+        return self._registry.journal.line(self._kind, self._name, lock.number + 1, step, self._now())
 
 
 class _Lock:
@@ -344,10 +369,8 @@ class _Lock:
         self.mutex = threading.RLock()
         self.failed = ""
 
-    def moved(self, step: str, **facts: int) -> None:
-        """A line went with a head."""
-        self.number += 1
-        self.step = self.step._replace(step=step, **facts)
+    def wrote(self, step: Step) -> None:
+        self.number, self.step = self.number + 1, step
 
 
 def due(registry: Registry) -> list[Due]:

@@ -21,6 +21,7 @@ from bondstone.registry.store import (
     Sealed,
     SealedSettings,
     Sign,
+    overtaken,
 )
 
 Row = tuple[Any, ...]
@@ -207,7 +208,7 @@ class SqlStore:
         return [JournalLine(*row) for row in self._rows("journals", {**_after(after), "limit": limit})]
 
     def write_journal(self, line: JournalLine, audit: AuditRow, sign: Sign) -> None:
-        self._write(lambda connection: _put(connection, line), [audit], sign, duplicate=_overtaken(line))
+        self._write(lambda connection: _put(connection, line), [audit], sign, duplicate=overtaken(line))
 
     def take_lease(self, lease: Lease, audit: AuditRow, sign: Sign) -> None:
         self._write(lambda connection: connection.change("add_lease", lease._asdict()), [audit], sign)
@@ -252,9 +253,7 @@ class SqlStore:
         rows = self._rows("heads_of_other_keys", {**_after(after), "key_id": key_id.to_bytes(4), "limit": limit})
         return [_head(row) for row in rows]
 
-    def reseal(
-        self, versions: Sequence[Resealed], heads: Sequence[Retagged], lines: Sequence[Relined] = ()
-    ) -> int:
+    def reseal(self, versions: Sequence[Resealed], heads: Sequence[Retagged], lines: Sequence[Relined] = ()) -> int:
         def swap(connection: Connection) -> int:
             changed = sum(connection.change("reseal_version", _resealing(version)) for version in versions)
             changed += sum(connection.change("reseal_journal", _relining(line)) for line in lines)
@@ -371,11 +370,7 @@ def _put(connection: Connection, line: JournalLine) -> None:
     """Write a line of the journal in place of the one before."""
     row = {**line._asdict(), "expected": line.number - 1}
     if not connection.change("add_journal" if line.number == 1 else "move_journal", row):
-        raise _overtaken(line)
-
-
-def _overtaken(line: JournalLine) -> Conflict:
-    return Conflict(f"another process took over the rotation of {line.kind}/{line.name}: see 'bondstone rotations'")
+        raise overtaken(line)
 
 
 def _head(row: Row) -> tuple[Head, bytes]:

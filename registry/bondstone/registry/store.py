@@ -4,10 +4,25 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from bondstone.registry.audit_chain import AuditRow, ChainedRow, Sign
+from bondstone.registry.errors import Conflict
 from bondstone.registry.head import Head
 from bondstone.registry.keyring import WrappedKeyring
 
-__all__ = ["Adopted", "AuditRow", "ChainedRow", "JournalLine", "Lease", "Relined", "Resealed", "Retagged", "Sealed", "SealedSettings", "Sign", "Store"]
+__all__ = [
+    "Adopted",
+    "AuditRow",
+    "ChainedRow",
+    "JournalLine",
+    "Lease",
+    "Overtaken",
+    "Relined",
+    "Resealed",
+    "Retagged",
+    "Sealed",
+    "SealedSettings",
+    "Sign",
+    "Store",
+]
 EVERYTHING = 2**62  # as a limit
 START = ("", "", 0)  # before the first record
 
@@ -64,6 +79,14 @@ class JournalLine(NamedTuple):
     number: int  # one more with each step
     at: int
     sealed: bytes
+
+
+class Overtaken(Conflict):
+    """Another process took over the rotation: this one must stop at once."""
+
+
+def overtaken(line: JournalLine) -> Overtaken:
+    return Overtaken(f"another process took over the rotation of {line.kind}/{line.name}: see 'bondstone rotations'")
 
 
 class Relined(NamedTuple):
@@ -220,9 +243,7 @@ class Store(Protocol):
         """A page of the heads that another root key than `key_id` authenticates."""
         ...
 
-    def reseal(
-        self, versions: Sequence[Resealed], heads: Sequence[Retagged], lines: Sequence[Relined] = ()
-    ) -> int:
+    def reseal(self, versions: Sequence[Resealed], heads: Sequence[Retagged], lines: Sequence[Relined] = ()) -> int:
         """Replace what is still as it was, in one transaction; how many were."""
         ...
 
