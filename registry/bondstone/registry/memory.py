@@ -34,7 +34,7 @@ class MemoryStore:
     """Keeps sealed records in this process, as long as the object lives."""
 
     def __init__(self) -> None:
-        self.url = f"memory:{next(_numbers)}"
+        self.url, self.tells_changes = f"memory:{next(_numbers)}", True
         self._lock = threading.RLock()
         self._memo = Memo()
         self._settings: SealedSettings | None = None
@@ -92,6 +92,9 @@ class MemoryStore:
 
     def state(self, session: Memo) -> object:
         return session.epoch
+
+    def hint(self) -> None:
+        return None
 
     def load(self, session: Memo, kind: str, name: str) -> tuple[Head, bytes, Sealed | None] | None:
         with self._lock:

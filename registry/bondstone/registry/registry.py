@@ -204,6 +204,15 @@ class Registry:
                 return Document(version, moved.changed_at, content, {})
         raise AssertionError("unreachable")
 
+    @property
+    def tells_changes(self) -> bool:
+        """Whether `state` costs next to nothing, so that it can be asked each time."""
+        return self._store.tells_changes
+
+    def hint(self) -> object:
+        """The same object as long as the store has no hint that somebody changed something. It may hint late, or never."""
+        return self._store.hint()
+
     def state(self) -> object:
         """Something that is the same object as long as nobody changed anything here, as far as this thread was told. Costs 6 µs."""
         return self._store.state(self._store.session())

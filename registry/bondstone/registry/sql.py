@@ -48,6 +48,10 @@ class Connection(Protocol):
         """The same object as long as nobody commits; a new one each time where that cannot be told cheaply."""
         ...
 
+    def tell(self) -> None:
+        """Hint to others, when the transaction ends, that a head moved."""
+        ...
+
     def transaction(self) -> AbstractContextManager[None]:
         """All or nothing, and durable when it ends. Writers wait for each other here, so that the audit log is one chain."""
         ...
@@ -57,6 +61,7 @@ class Database(Protocol):
     """Gives connections, and says what the driver's errors mean."""
 
     url: str
+    tells_changes: bool  # whether a connection's `state` is cheap, and the same as long as nothing changed
     failures: tuple[type[Exception], ...]  # the driver's errors
     duplicates: type[Exception]  # its error for a key that is there already; one of `failures`
 
@@ -78,6 +83,10 @@ class Database(Protocol):
         """Make the tables with their first two rows, whole or not at all; False if they are there."""
         ...
 
+    def hint(self) -> object:
+        """Another object after somebody moved a head, as far as the database tells: late, or never."""
+        ...
+
     def now(self) -> int:
         """Microseconds since 1970, by the server's clock where there is a server."""
         ...
@@ -90,7 +99,7 @@ class SqlStore:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.url = database.url
+        self.url, self.tells_changes = database.url, database.tells_changes
 
     def __repr__(self) -> str:
         return f"SqlStore({self.url!r})"
@@ -140,6 +149,9 @@ class SqlStore:
 
     def session(self) -> Connection:
         return self.database.connection()
+
+    def hint(self) -> object:
+        return self.database.hint()
 
     def state(self, session: Connection) -> object:
         try:
@@ -197,6 +209,7 @@ class SqlStore:
                 connection.change("add_version", {"kind": head.kind, "name": head.name, **values})
             if line:
                 _put(connection, line)
+            connection.tell()
 
         self._write(add, [audit], sign, duplicate=_moved_on(head))
 

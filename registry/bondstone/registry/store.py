@@ -112,6 +112,7 @@ class Store(Protocol):
     """Keeps sealed records. Every method raises `RegistryUnavailable` if the store does not answer."""
 
     url: str  # without a password
+    tells_changes: bool  # whether `state` is cheap, and the same as long as nothing changed
 
     def exists(self) -> bool:
         """Whether there is a registry here."""
@@ -149,6 +150,10 @@ class Store(Protocol):
 
     def state(self, session: Any) -> object:
         """The same object as long as nobody commits, as far as this session was told; a new one each time where that is not known."""
+        ...
+
+    def hint(self) -> object:
+        """Another object after somebody moved a head, as far as the store gets to know: late, or never."""
         ...
 
     def load(self, session: Any, kind: str, name: str) -> tuple[Head, bytes, Sealed | None] | None:
