@@ -6,96 +6,26 @@ from typing import Any
 
 import pytest
 
-import bondstone.blocks
-from bondstone.blocks import Block, InvalidBlock, Secret, UnknownKind, catalog, find
-from bondstone.registry import Reference
-from bondstone.registry.names import check_kind, kebab
+from bondstone.blocks import Secret, UnknownKind, catalog, find
+from bondstone.blocks.testing import BlockSuite
 from tests.registry.processes import run
 
 OURS = [cls for cls in catalog().values() if cls.__module__.startswith("bondstone.blocks.")]
-OURS_BY_KIND = pytest.mark.parametrize("block", OURS, ids=[cls.kind for cls in OURS])
 
 
 def test_the_kinds_that_are_there() -> None:
     """The kinds of this version; the list only grows."""
     assert {cls.kind for cls in OURS} >= {
-        "secret", "aws-credentials", "s3-bucket", "git-credentials", "git-repository", "arraylake-token", "icechunk-repo",
+        "secret", "aws-credentials", "s3-bucket", "git-credentials", "git-repository", "arraylake-token", "arraylake-repo",
+        "icechunk-repo", "database-credentials", "http-webhook", "gcs-credentials", "azure-credentials", "docker-registry",
+        "kubernetes-cluster", "ssh-key",
     }  # fmt: skip
 
 
-@OURS_BY_KIND
-def test_a_kind_is_described(block: type[Block]) -> None:
-    """A docstring, a description for each field, an example for each required one; exported by its name."""
-    fields = block.model_fields
+class TestKinds(BlockSuite):
+    """Those of bondstone."""
 
-    assert block.kind == check_kind(block.kind) == kebab(block.__name__)
-    assert (block.__doc__ or "").strip()
-    assert [name for name, field in fields.items() if not field.description] == []
-    assert [name for name, field in fields.items() if field.is_required() and not field.examples] == []
-    assert all((field.description or "").strip().endswith(".") for field in fields.values())
-    assert block.__name__ in bondstone.blocks.__all__
-    assert getattr(bondstone.blocks, block.__name__) is find(block.kind) is block
-
-
-@pytest.fixture
-def saved() -> None:
-    """What the examples refer to."""
-    for reference, block in {
-        "aws-credentials/prod": find("aws-credentials")(profile="p"),
-        "aws-credentials/archive": find("aws-credentials")(profile="p"),
-        "s3-bucket/reports": find("s3-bucket")(bucket="reports"),
-        "git-credentials/ci": find("git-credentials")(token="t"),
-    }.items():
-        block.save(Reference.parse(reference).name)
-
-
-def made(block: type[Block]) -> list[Block]:
-    """The smallest blocks that the examples make: the required fields, and where that is not enough one or two more."""
-    required = {
-        name: field.examples[0] for name, field in block.model_fields.items() if field.is_required() and field.examples
-    }
-    optional = {
-        name: field.examples[0]
-        for name, field in block.model_fields.items()
-        if not field.is_required() and field.examples
-    }
-    found = []
-    for first in [None, *optional]:
-        for second in [None, *optional]:
-            extra = {name: optional[name] for name in (first, second) if name}
-            try:
-                found.append(block(**required, **extra))
-            except InvalidBlock as error:
-                if any(
-                    f"'{name}'" in str(error) for name in extra
-                ):  # the field itself is at fault, not how they go together
-                    raise
-    return found
-
-
-@OURS_BY_KIND
-@pytest.mark.usefixtures("saved")
-def test_its_examples_work(block: type[Block]) -> None:
-    """The examples validate, are saved, and come back equal; every field's example is in one of them."""
-    blocks = made(block)
-
-    for number, one in enumerate(blocks[:6]):
-        one.save(f"example-{number}")
-        assert Block.load(f"{block.kind}/example-{number}") == one
-
-    assert blocks
-    usable = {name for one in blocks for name in one.model_fields_set}
-    in_threes = {"app_id", "app_installation_id", "app_private_key", "session_token"}  # go with two others
-    assert set(block.model_fields) - usable - in_threes == set()
-
-
-@OURS_BY_KIND
-def test_its_schema_is_json(block: type[Block]) -> None:
-    """Forms and documents are made from the JSON schema."""
-    schema = block.model_json_schema()
-
-    assert set(schema["properties"]) == set(block.model_fields)
-    assert schema["additionalProperties"] is False
+    package = "bondstone"
 
 
 def test_unknown_kinds() -> None:

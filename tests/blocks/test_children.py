@@ -263,16 +263,6 @@ def test_references_in_any_field() -> None:
     assert stored("test-holder")["listed"] == [{"$ref": "secret/s"}, {"$ref": "secret/s@1"}]
 
 
-@pytest.mark.parametrize("reference", ["aws-credentials/s", "secret/s#value", "secret", "no-kind/s"])
-def test_a_reference_to_something_else_is_refused(reference: str) -> None:
-    """Another kind, a field, or no reference at all."""
-    secret("value", "s")
-    AwsCredentials(profile="p").save("s")
-
-    with pytest.raises((InvalidBlock, UnknownKind)):
-        Holder.model_validate({"listed": [reference]})
-
-
 def test_tagged_unions_and_aliases() -> None:
     """A union that is told apart by a tag, and a field with an alias, come back."""
     owner = Owner.model_validate({"pet": Dog(), "fullName": "x"})

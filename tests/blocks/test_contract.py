@@ -280,7 +280,7 @@ def test_a_reference_stands_for_a_block() -> None:
     assert by_name == by_json
     assert by_name.credentials is not None
     assert by_name.credentials.reference == "aws-credentials/prod"
-    with pytest.raises(InvalidBlock):
+    with pytest.raises(InvalidName, match="field 'credentials': expected a reference such as 'aws-credentials/name'"):
         S3Bucket(bucket="reports", credentials="secret/prod")
 
 

@@ -38,28 +38,42 @@ from bondstone.blocks.handle import Handle, live
 from bondstone.blocks.secret_values import SecretData, SecretStr
 
 if TYPE_CHECKING:
-    from bondstone.blocks.arraylake import ArraylakeToken
+    from bondstone.blocks.arraylake import ArraylakeRepo, ArraylakeToken
     from bondstone.blocks.aws import AwsCredentials, S3Bucket
+    from bondstone.blocks.azure import AzureCredentials
+    from bondstone.blocks.database import DatabaseCredentials
+    from bondstone.blocks.docker import DockerRegistry
+    from bondstone.blocks.gcs import GcsCredentials
     from bondstone.blocks.git import GitCredentials, GitRepository
+    from bondstone.blocks.http import HttpWebhook
     from bondstone.blocks.icechunk import IcechunkRepo
+    from bondstone.blocks.kubernetes import KubernetesCluster
     from bondstone.blocks.secret import Secret
+    from bondstone.blocks.ssh import SshKey
 
 __all__ = [
     "AccessDenied",
+    "ArraylakeRepo",
     "ArraylakeToken",
     "AwsCredentials",
+    "AzureCredentials",
     "Block",
     "BondstoneError",
     "Conflict",
+    "DatabaseCredentials",
+    "DockerRegistry",
+    "GcsCredentials",
     "GitCredentials",
     "GitRepository",
     "Handle",
+    "HttpWebhook",
     "IcechunkRepo",
     "InvalidBlock",
     "InvalidName",
     "InvalidSettings",
     "KeyExposed",
     "KeyMissing",
+    "KubernetesCluster",
     "MissingExtra",
     "NotFound",
     "NotSaved",
@@ -71,6 +85,7 @@ __all__ = [
     "SecretData",
     "SecretStr",
     "ServiceUnavailable",
+    "SshKey",
     "UnknownKind",
     "Unreadable",
     "UnsupportedFormat",

@@ -1,6 +1,8 @@
 """Arraylake, Earthmover's service for Icechunk repositories."""
 
-from pydantic import Field, field_validator
+from typing import Self
+
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from bondstone.blocks.block import Block
@@ -29,3 +31,23 @@ class ArraylakeToken(Block):
                 "token_shape", "starts neither with ema_ nor with ey: this is not an Arraylake token"
             )
         return token
+
+
+class ArraylakeRepo(Block):
+    """An Icechunk repository that Arraylake keeps. Source: Arraylake documentation, "Repos"."""
+
+    repo: str = Field(
+        description="Organization and repository, as in Arraylake's URL.",
+        examples=["earthmover/ocean"],
+        pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$",
+    )
+    token: ArraylakeToken = Field(
+        description="Who asks; saved separately it is a live reference.", examples=["arraylake-token/prod"]
+    )
+    branch: Word = Field(default="main", description="Branch that tasks read and commit to.", examples=["main"])
+
+    @model_validator(mode="after")
+    def _one_organization(self) -> Self:
+        if self.token.org and self.token.org != self.repo.partition("/")[0]:
+            raise PydanticCustomError("org", "repo is of another organization than the token's org")
+        return self

@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from bondstone.blocks.block import Block
 from bondstone.blocks.checks import Token, Url, Word
+from bondstone.blocks.secret_values import SecretStr
 
 
 class AwsCredentials(Block):
@@ -48,6 +49,26 @@ class AwsCredentials(Block):
         # A secret key is 40 characters of base64; an id is shorter, and upper case. Pasted the wrong way round, it would be shown.
         if value is not None and re.fullmatch(r"[A-Za-z0-9/+=]{40}", value):
             raise PydanticCustomError("swapped", "has the shape of a secret access key: were the two swapped?")
+        if value is not None and re.match(r"(?i)AKIA|ASIA", value) and not re.fullmatch(r"[A-Z0-9]+", value):
+            raise PydanticCustomError("key_id", "is no access key id: those are capital letters and digits alone")
+        if value is not None and re.match(r"AROA|AIDA|AGPA|ANPA", value):
+            raise PydanticCustomError(
+                "key_id", "is the id of a role, user, group or policy: an access key begins with AKIA or ASIA"
+            )
+        return value
+
+    @field_validator("secret_access_key")
+    @classmethod
+    def _is_a_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and re.fullmatch(r"A(KIA|SIA)[A-Z0-9]{16}", value.get_secret_value()):
+            raise PydanticCustomError("swapped", "has the shape of an access key id: were the two swapped?")
+        return value
+
+    @field_validator("role_arn")
+    @classmethod
+    def _is_a_role(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"arn:[a-z-]+:iam::\d{12}:role/\S+", value):
+            raise PydanticCustomError("arn", "is not a role such as arn:aws:iam::123456789012:role/writer")
         return value
 
     @model_validator(mode="after")
@@ -56,6 +77,8 @@ class AwsCredentials(Block):
             raise PydanticCustomError("half", "access_key_id and secret_access_key go together")
         if self.session_token and not self.access_key_id:
             raise PydanticCustomError("half", "session_token goes with access_key_id and secret_access_key")
+        if (self.access_key_id or "").startswith("ASIA") and not self.session_token:
+            raise PydanticCustomError("half", "access_key_id is a temporary one (ASIA…): session_token goes with it")
         if self.profile and self.access_key_id:
             raise PydanticCustomError("both", "give either a profile or an access key, not both")
         return self
@@ -91,6 +114,13 @@ class S3Bucket(Block):
         examples=["aws-credentials/prod"],
     )
     anonymous: bool = Field(default=False, description="Send unsigned requests, for public buckets.", examples=[True])
+
+    @field_validator("bucket", mode="before")
+    @classmethod
+    def _is_no_url(cls, value: object) -> object:
+        if isinstance(value, str) and "/" in value:
+            raise PydanticCustomError("bucket", "is the name alone: the rest of s3://bucket/prefix goes into prefix")
+        return value
 
     @field_validator("prefix")
     @classmethod

@@ -15,13 +15,15 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, PrivateAttr, V
 from pydantic_core import CoreSchema, core_schema
 
 from bondstone.blocks import document
-from bondstone.blocks.catalog import find, register
-from bondstone.blocks.errors import InvalidClass, bare, guarded, invalid, scrubbed
+from bondstone.blocks.catalog import find, newer, register
+from bondstone.blocks.checks import STORED
+from bondstone.blocks.errors import InvalidClass, NotLoaded, Refused, bare, guarded, invalid, scrubbed, told
 from bondstone.blocks.secret_values import MASK, SecretData, SecretStr
 from bondstone.registry import (
     BondstoneError,
     InvalidBlock,
     InvalidName,
+    InvalidSettings,
     NoRegistry,
     NotSaved,
     Reference,
@@ -81,8 +83,10 @@ class Block(BaseModel):
             self.__pydantic_validator__.validate_python(fields, self_instance=self)
             return
         except ValidationError as error:
-            fault: BondstoneError = invalid(type(self), error, self.kind)
-        except BondstoneError as error:  # of a block that a reference names
+            fault: BondstoneError = told(type(self), error, self.kind)
+        except NotLoaded as error:
+            fault = bare(error.fault)
+        except BondstoneError as error:  # of a validator
             fault = bare(error)
         finally:
             del fields  # a frame with values in it must not be in the traceback, whatever is raised
@@ -114,12 +118,13 @@ class Block(BaseModel):
     @classmethod
     def _validate(cls, value: Any, handler: core_schema.ValidatorFunctionWrapHandler) -> Any:
         """Let a reference stand for a block, and keep the input out of pydantic's errors."""
-        if isinstance(value, str):
-            value = _referred(cls, value)
+        fault: Exception
         try:
-            return handler(value)
+            return handler(_referred(cls, value) if isinstance(value, str) else value)
         except ValidationError as error:
             fault = scrubbed(error, value)
+        except (Refused, NotLoaded) as error:
+            fault = type(error)(bare(error.fault))
         finally:
             del value
         raise fault
@@ -250,14 +255,21 @@ class Block(BaseModel):
         return current_registry().history(reference.kind, reference.name)
 
     @classmethod
-    def names(cls, *, limit: int | None = None, offset: int = 0) -> list[str]:
-        """The names of this kind, in order; of `Block`, the references of all kinds."""
+    def names(cls, *, prefix: str = "", limit: int | None = None, offset: int = 0) -> list[str]:
+        """The names of this kind that begin with `prefix`, in order; of `Block`, the references of all kinds."""
         try:
             registry = current_registry()
         except NoRegistry:
             return []
-        listed = registry.list(None if cls is Block else cls.kind, limit=limit, offset=offset)
-        return [item.reference if cls is Block else item.name for item in listed]
+        if offset < 0 or (limit is not None and limit < 0):
+            raise InvalidSettings("limit and offset are whole numbers from 0")
+        kind = None if cls is Block else cls.kind
+        page = (None, 0) if prefix else (limit, offset)  # a store knows no prefix: all are looked through
+        listed = registry.list(kind, limit=page[0], offset=page[1])
+        found = [item.reference if cls is Block else item.name for item in listed]
+        if not prefix:
+            return found
+        return [name for name in found if name.startswith(prefix)][offset:][:limit]
 
     @classmethod
     @guarded
@@ -379,8 +391,7 @@ def _revived(cls: type[Block], stored: dict[str, Any], what: str, registry: Regi
     since = stored["schema_version"]
     if since > cls.schema_version:
         raise UnsupportedFormat(
-            f"{what} was saved by schema version {since} of {cls.__name__}; this one reads {cls.schema_version}: "
-            f"install a version of {cls.__module__.partition('.')[0]} that has it"
+            f"{what} was saved by schema version {since} of {cls.__name__}; this one reads {cls.schema_version}: {newer(cls)}"
         )
     fields = _children_loaded(stored["fields"], what, registry)
     if since < cls.schema_version:
@@ -393,7 +404,7 @@ def _revived(cls: type[Block], stored: dict[str, Any], what: str, registry: Regi
         )
         fields = {name: value for name, value in fields.items() if name not in gone}
     try:
-        return cls.__pydantic_validator__.validate_python(fields)  # type: ignore[no-any-return]
+        return cls.__pydantic_validator__.validate_python(fields, context=STORED)  # type: ignore[no-any-return]
     except ValidationError as error:
         fault = invalid(cls, error, f"{what} (saved by schema version {since})")
     del fields
@@ -462,11 +473,21 @@ def _children(value: Any) -> Iterator[Block]:
 
 
 def _referred(cls: type[Block], text: str) -> Block:
-    """The block that a reference in another block's field names."""
-    reference = Reference.parse(text)
-    if reference.field is not None or (cls is not Block and not issubclass(find(reference.kind), cls)):
-        raise InvalidName(f"expected a reference such as '{cls.kind}/name'")
-    return _load(find(reference.kind), reference, current_registry())
+    """The block that a reference in another block's field names. Raises `Refused` or `NotLoaded`."""
+    expected = f"expected a reference such as '{'kind' if cls is Block else cls.kind}/name'"
+    try:
+        if "/" not in text:  # a token that was pasted here, as likely as not: it is not shown
+            raise InvalidName(expected)
+        reference = Reference.parse(text)
+        kind = find(reference.kind)
+        if reference.field is not None or not issubclass(kind, cls):
+            raise InvalidName(expected)
+    except BondstoneError as error:
+        raise Refused(error) from None
+    try:
+        return _load(kind, reference, current_registry())
+    except BondstoneError as error:
+        raise NotLoaded(error) from None
 
 
 def _types(annotation: Any, seen: set[int] | None = None) -> Iterator[Any]:

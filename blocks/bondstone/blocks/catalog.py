@@ -4,7 +4,7 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.metadata import entry_points
+from importlib.metadata import distribution, entry_points
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 from warnings import warn
@@ -67,6 +67,16 @@ def catalog() -> "Mapping[str, type[Block]]":
                     f"block kind '{entry.name}' of {entry.value} cannot be loaded: {type(error).__name__}", stacklevel=2
                 )
     return MappingProxyType(dict(sorted(_classes.items())))
+
+
+def newer(block: "type[Block]") -> str:
+    """What to do about a document that a newer version of this class wrote."""
+    ours = block.__module__.startswith("bondstone.blocks.")
+    entry = next(iter(entry_points(group=GROUP, name=block.kind)), None)
+    package = distribution("bondstone") if ours else entry.dist if entry else None
+    if package is None:
+        return f"use the newer {block.__module__}"
+    return f"install a newer {package.name} than {package.version}"
 
 
 @lru_cache

@@ -3,7 +3,7 @@
 import inspect
 import types
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, NamedTuple, TypeAliasType, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, TypeAliasType, Union, get_args, get_origin
 
 import pydantic
 from pydantic import BaseModel
@@ -96,6 +96,8 @@ def _is_secret(part: Any) -> bool:
 
 
 def _called(way: Any) -> str:
+    if get_origin(way) is Literal:
+        return " | ".join(f'"{choice}"' if isinstance(choice, str) else str(choice) for choice in get_args(way))
     way = get_origin(way) or way
     if _is_a(way, (Block,)):
         return str(way.kind)

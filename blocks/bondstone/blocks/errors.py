@@ -5,10 +5,10 @@ from functools import wraps
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from bondstone.blocks.secret_values import SecretData, SecretStr
-from bondstone.registry import BondstoneError, InvalidBlock
+from bondstone.registry import BondstoneError, InvalidBlock, UnknownKind
 from bondstone.registry.names import shown
 
 _MASK = "**********"
@@ -18,6 +18,26 @@ class InvalidClass(InvalidBlock, TypeError):
     """A block class that could not keep what blocks promise."""
 
     code = "invalid_class"
+
+
+class NotLoaded(RuntimeError):
+    """The block that a reference names was found and could not be loaded, or is not there; `fault` says why.
+
+    No `ValueError`, so that a union does not take the text in its place. Blocks raise `fault` itself: this is seen only by those
+    who validate by pydantic's own ways (adapters, web frameworks).
+    """
+
+    def __init__(self, fault: BondstoneError) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+
+
+class Refused(ValueError):
+    """A text that is no reference to a block of the kind that is wanted; a union may take it for something else."""
+
+    def __init__(self, fault: BondstoneError) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
 
 
 def bare[E: BondstoneError](error: E) -> E:
@@ -36,7 +56,9 @@ def guarded[**P, R](method: Callable[P, R]) -> Callable[P, R]:
             return method(*args, **kwargs)
         except ValidationError as error:
             cls: Any = args[0] if isinstance(args[0], type) else type(args[0])
-            fault = invalid(cls, error, cls.kind)
+            fault = told(cls, error, cls.kind)
+        except NotLoaded as error:
+            fault = bare(error.fault)
         except BondstoneError as error:
             fault = bare(error)
         del args, kwargs
@@ -48,15 +70,24 @@ def guarded[**P, R](method: Callable[P, R]) -> Callable[P, R]:
 def scrubbed(error: ValidationError, value: object) -> ValidationError:
     """The same error without the input, for those who validate blocks by pydantic's own ways (adapters, web frameworks)."""
     values = [text for text in _strings(value) if len(text) >= 4]
-    lines = [_scrub(line["type"], line["msg"], line["loc"], values) for line in error.errors(include_input=False)]
+    lines = [_scrub(line, values) for line in error.errors(include_input=False)]
     return ValidationError.from_exception_data(error.title, lines, hide_input=True)
 
 
-def _scrub(type_: str, message: str, loc: tuple[int | str, ...], values: list[str]) -> InitErrorDetails:
+def _scrub(line: ErrorDetails, values: list[str]) -> InitErrorDetails:
+    type_, message, loc = line["type"], line["msg"], line["loc"]
+    refused = _refused(line)
+    if refused:  # its text is ours, and shows nothing
+        return InitErrorDetails(type="value_error", loc=loc, input=_MASK, ctx={"error": refused})
     if any(value in message for value in values):
         message = f"not accepted ({type_}; the text is not shown, it holds a value)"
     text = message.removeprefix("Value error, ")
     return InitErrorDetails(type=PydanticCustomError(_literal(type_), _literal(text)), loc=loc, input=_MASK)
+
+
+def _refused(line: ErrorDetails) -> Refused | None:
+    error = line.get("ctx", {}).get("error")
+    return error if isinstance(error, Refused) else None
 
 
 def _literal(text: str) -> Any:
@@ -86,19 +117,35 @@ def _strings(value: object) -> Iterator[str]:
                 pending += inner
 
 
+def told(model: type[BaseModel], error: ValidationError, subject: str) -> BondstoneError:
+    """The error of the reference, if references are all that is wrong, with the field; else `InvalidBlock` with all that is."""
+    lines = error.errors(include_input=False, include_url=False)
+    refused = [(line["loc"], refusal.fault) for line in lines if (refusal := _refused(line))]
+    if len(refused) < len(lines):
+        return invalid(model, error, subject)
+    loc, fault = min(refused, key=lambda one: not isinstance(one[1], UnknownKind))
+    return type(fault)(f"{subject}: field '{_where(loc)}': {fault}" if loc else str(fault))
+
+
 def invalid(model: type[BaseModel], error: ValidationError, subject: str) -> InvalidBlock:
     """One line for all that is wrong, `subject` first."""
     faults = []
     for line in error.errors(include_input=False, include_url=False):
-        where = ".".join(str(part) for part in line["loc"] if isinstance(part, int) or part.isidentifier())
+        where = _where(line["loc"])
         if line["type"] == "extra_forbidden":
-            name = str(line["loc"][-1])
-            faults.append(f"unknown field {shown(name)}{_nearest(model, name)}")
+            name, above = str(line["loc"][-1]), _where(line["loc"][:-1])
+            within = f"field '{above}': " if above else ""
+            faults.append(f"{within}unknown field {shown(name)}{'' if above else _nearest(model, name)}")
         elif line["type"] == "missing":
             faults.append(f"field '{where}' is missing{_example(model, where)}")
         else:
-            faults.append(f"field '{where}': {line['msg']}" if where else line["msg"])
+            text = line["msg"].removeprefix("Value error, ")
+            faults.append(f"field '{where}': {text}" if where else text)
     return InvalidBlock(f"{subject}: {'; '.join(faults)}")
+
+
+def _where(loc: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in loc if isinstance(part, int) or part.isidentifier())
 
 
 def _nearest(model: type[BaseModel], field: str) -> str:

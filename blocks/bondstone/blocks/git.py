@@ -3,11 +3,12 @@
 from pathlib import PurePosixPath
 from typing import Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from bondstone.blocks.block import Block
-from bondstone.blocks.checks import PrivateKey, Token, Word, no_userinfo
+from bondstone.blocks.checks import Password, PrivateKey, Token, Word, no_userinfo, opened
+from bondstone.blocks.pem import EXAMPLE_KEY
 
 
 class GitCredentials(Block):
@@ -25,10 +26,10 @@ class GitCredentials(Block):
     ssh_private_key: PrivateKey | None = Field(
         default=None,
         description="Private key in PEM form.",
-        examples=["-----BEGIN OPENSSH PRIVATE KEY-----\n…\n-----END OPENSSH PRIVATE KEY-----"],
+        examples=[EXAMPLE_KEY],
     )
-    ssh_passphrase: Token | None = Field(
-        default=None, description="Passphrase of the private key.", examples=["example"]
+    ssh_passphrase: Password | None = Field(
+        default=None, description="Passphrase of the private key.", examples=["seven wet hens"]
     )
     app_id: Word | None = Field(default=None, description="Id of a GitHub App.", examples=["123456"])
     app_installation_id: Word | None = Field(
@@ -37,16 +38,18 @@ class GitCredentials(Block):
     app_private_key: PrivateKey | None = Field(
         default=None,
         description="The app's private key in PEM form.",
-        examples=["-----BEGIN RSA PRIVATE KEY-----\n…\n-----END RSA PRIVATE KEY-----"],
+        examples=[EXAMPLE_KEY],
     )
 
     @model_validator(mode="after")
-    def _one_way(self) -> Self:
+    def _one_way(self, info: ValidationInfo) -> Self:
         if sum(way is not None for way in (self.token, self.ssh_private_key, self.app_private_key)) != 1:
             raise PydanticCustomError("one_way", "give exactly one of token, ssh_private_key and app_private_key")
         if self.app_private_key and not (self.app_id and self.app_installation_id):
             raise PydanticCustomError("app", "app_private_key goes with app_id and app_installation_id")
-        return self
+        if self.ssh_passphrase and not self.ssh_private_key:
+            raise PydanticCustomError("one_way", "ssh_passphrase goes with ssh_private_key")
+        return opened(self, self.ssh_private_key, self.ssh_passphrase, info)
 
 
 class GitRepository(Block):

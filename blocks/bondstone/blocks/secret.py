@@ -1,6 +1,6 @@
 """A secret of any shape."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
@@ -22,6 +22,10 @@ class Secret(Block):
     value: Annotated[SecretStr | SecretData, BeforeValidator(_hidden)] = Field(
         description="The value itself.", examples=["ema_EXAMPLE", {"user": "u", "pin": 1}]
     )
+
+    if TYPE_CHECKING:  # checkers that take the field's type for the parameter's would want a SecretStr
+
+        def __init__(self, *, value: Any) -> None: ...
 
     def get(self) -> Any:
         """The value, with the type that it was saved with."""
