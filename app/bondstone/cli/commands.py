@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from bondstone.cli import completion, output
+from bondstone.cli import completion, output, rotation_commands
 from bondstone.cli.key_commands import key_app
 
 SETTINGS: dict[str, Any] = {
@@ -28,6 +28,10 @@ class InOrder(TyperGroup):
         "history",
         "rm",
         "types",
+        "rotate",
+        "rollback",
+        "verify",
+        "rotations",
         "audit",
         "key",
         "backup",
@@ -243,6 +247,7 @@ def types(
 audit_app = typer.Typer(**SETTINGS)
 app.add_typer(audit_app, name="audit")
 app.add_typer(key_app, name="key")
+rotation_commands.register(app)
 
 
 @audit_app.callback(invoke_without_command=True)

@@ -35,6 +35,12 @@ def collect(kind: type[Block], words: list[str]) -> dict[str, Any]:
     return {name: value for name, value in values if value is not None}
 
 
+def some(kind: type[Block], words: list[str]) -> dict[str, Any]:
+    """The fields that `words` give, and no others. Raises `InvalidBlock`."""
+    given = _parsed(kind.kind, fields_of(kind), words)
+    return {one.field.name: _value(kind.kind, one) for one in given}
+
+
 def answer(kind: str, field: Field, choices: Sequence[str] = ()) -> Any:
     """What is answered at a prompt, where @FILE is read too; None for an optional field that is skipped. Raises `InvalidBlock`."""
     text = ask(field, choices)

@@ -35,7 +35,7 @@ def _take(block: Block, registry: Registry, seconds: float) -> list[Lease]:
     leases: list[Lease] = []
     try:
         for part in {_version(part) for part in (block, *_children(block)) if part.is_saved}:
-            leases.append(registry.leases.take(*part, seconds))  # noqa: PERF401 -- those taken so far are released on failure
+            leases.append(registry.leases.take(*part, seconds))
     except BondstoneError:
         _release(registry, leases)
         raise

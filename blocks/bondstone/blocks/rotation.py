@@ -96,7 +96,9 @@ def rotate(
     `AccessDenied` or `ServiceUnavailable` from the vendor: then the current version is what it was.
     """
     name, source, rotation = _rotation(reference, fields, at)
-    if fields and _step(name).step in UNPROMOTED:  # another one was pasted: the pending one was refused, or is not wanted
+    if (
+        fields and _step(name).step in UNPROMOTED
+    ):  # another one was pasted: the pending one was refused, or is not wanted
         rotation.rollback()
     return _rotated(name, source, lambda: rotation.rotate(grace=grace, compromised=compromised))
 
@@ -176,7 +178,9 @@ def _rotation(
     cls, registry = find(parsed.kind), current_registry()
     source = _Source(cls, parsed, registry, fields)
     if fields and not source.rotator.guided:
-        raise Conflict(f"the credential of a {parsed.kind} is made by its vendor: leave {', '.join(fields)} out, or save instead")
+        raise Conflict(
+            f"the credential of a {parsed.kind} is made by its vendor: leave {', '.join(fields)} out, or save instead"
+        )
     return parsed, source, Rotation(registry, parsed.kind, parsed.name, source, at=at)
 
 
@@ -196,7 +200,7 @@ def _asked[T](act: Callable[[], T]) -> T:
 
 def _told(name: Reference, source: _Source) -> Rotated:
     step, head = _step(name), current_registry().head(name.kind, name.name)
-    remedy = getattr(source.rotator, "remedy", "") if step.step in (*GRACE, "retired") else ""
+    remedy = getattr(source.rotator, "remedy", "") if step.step in ("current", "retired") else ""
     retire_at = when(step.retire_at) if step.step in GRACE else None
     return Rotated(name, step.step, head.current, step.retires, retire_at, source.verified, remedy)
 

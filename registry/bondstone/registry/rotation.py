@@ -11,7 +11,7 @@ Every arrow is one line of the journal (`journal.py`), written before the step b
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import ClassVar, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from bondstone.registry.errors import BondstoneError, Conflict, InvalidSettings, NotFound
 from bondstone.registry.head import Head
@@ -164,8 +164,9 @@ class Rotation:
         )
 
     def _advance(self, lock: "_Lock") -> None:
-        while act := self._acts.get(lock.step.step):
-            act(self, lock)
+        acts = {"started": self._create, "pending": self._install, "set": self._verify, "verified": self._promote}
+        while act := acts.get(lock.step.step):
+            act(lock)
 
     def _create(self, lock: "_Lock") -> None:
         self._still(lock)
@@ -195,13 +196,6 @@ class Rotation:
         )
         facts = {"retires": lock.step.base, "retire_at": self._now() + grace * SECOND}
         self._move(lock, "current", lambda then: self._registry.promote(self._kind, self._name, then=then), **facts)
-
-    _acts: "ClassVar[dict[str, Callable[[Rotation, _Lock], None]]]" = {
-        "started": _create,
-        "pending": _install,
-        "set": _verify,
-        "verified": _promote,
-    }
 
     def _still(self, lock: "_Lock") -> None:
         """Whether the name is as this rotation left it. A save in between lets the pending version go, and so the rotation."""
@@ -338,7 +332,7 @@ class Rotation:
         if news != "lock":
             self._at(step.step)
 
-    def _move(self, lock: "_Lock", step: str, act: Callable[[Then], object], **facts: int) -> None:
+    def _move(self, lock: "_Lock", step: str, act: Callable[[Then], object], **facts: Any) -> None:
         """Move the head, and write the journal's line in the same transaction."""
         written = lock.step
 

@@ -31,7 +31,7 @@ def opened_settings(keyring: Keyring, row: SealedSettings) -> dict[str, Any]:
 
 def longest_ttl(settings: dict[str, Any], now: int) -> int:
     """For how many seconds a handle may still serve what it has: one that did not ask since `max_ttl` was lowered has the old one."""
-    before = -(-(settings.get("longer_until", 0) - now) // 1_000_000)
+    before = -(-(int(settings.get("longer_until", 0)) - now) // 1_000_000)
     return max(int(settings["max_ttl"]), before)
 
 

@@ -224,7 +224,7 @@ class SqliteDatabase:
 
     def hint(self) -> None:
         """None is needed: a connection's `state` tells."""
-        return None
+        return
 
     def now(self) -> int:
         return time.time_ns() // 1000
