@@ -8,6 +8,7 @@ from urllib.error import HTTPError
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 from bondstone.blocks import AccessDenied, BondstoneError, NotFound, ServiceUnavailable
+from bondstone.blocks.errors import guarded
 from bondstone.blocks.rotator import DEADLINE
 from bondstone.integrations.within import within
 
@@ -39,6 +40,7 @@ class _Stay(HTTPRedirectHandler):
         return None
 
 
+@guarded
 def ask(
     url: str,
     what: str,

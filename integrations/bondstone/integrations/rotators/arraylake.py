@@ -5,6 +5,7 @@ from typing import Any
 
 from bondstone.blocks import ArraylakeToken, Block
 from bondstone.blocks.arraylake import ArraylakeRepo
+from bondstone.blocks.errors import guarded
 from bondstone.blocks.rotator import Guided, Verified
 from bondstone.integrations.https import ask, good
 from bondstone.integrations.rotators.holders import Holder
@@ -18,6 +19,7 @@ class ArraylakeTokens(Guided):
 
     remedy = "revoke the old one at Arraylake: app.earthmover.io, Settings, API tokens"
 
+    @guarded
     def verify(self, block: ArraylakeToken) -> Verified:
         user = _get(block, "user", block)
         return Verified("Arraylake GET /user", _identity(user), _PROVES, _time(user.get("expiration")))
@@ -26,6 +28,7 @@ class ArraylakeTokens(Guided):
 class ArraylakeRepos(Holder):
     """Its token is rotated; the repository is looked up with it."""
 
+    @guarded
     def verify(self, block: ArraylakeRepo) -> Verified:
         found = _get(block.token, f"repos/{block.repo}", block)
         return Verified(f"Arraylake GET /repos/{block.repo}", str(found.get("_id", block.repo)), _REPO_PROVES)

@@ -7,6 +7,7 @@ from urllib.parse import urlencode, urlsplit
 
 from bondstone.blocks import ServiceUnavailable
 from bondstone.blocks.docker import DockerRegistry
+from bondstone.blocks.errors import guarded
 from bondstone.blocks.rotator import Guided, Verified
 from bondstone.integrations.https import Answer, ask, good
 
@@ -20,6 +21,7 @@ class DockerRegistries(Guided):
 
     remedy = "revoke the old token at the registry (Docker Hub: Account settings, Personal access tokens)"
 
+    @guarded
     def verify(self, block: DockerRegistry) -> Verified:
         what, url = block.reference or block.host, f"{_base(block.host)}/v2/"
         scheme, _, challenge = _challenge(ask(url, what)).partition(" ")

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bondstone.blocks import AccessDenied, InvalidBlock
+from bondstone.blocks.errors import guarded
 from bondstone.blocks.gcs import GcsCredentials
 from bondstone.blocks.rotator import Guided, Verified
 from bondstone.integrations.https import ask, good
@@ -33,6 +34,7 @@ class GcsAccounts(Guided):
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
 
+    @guarded
     def verify(self, block: GcsCredentials) -> Verified | None:
         if block.service_account is None:
             return None  # Google's default credentials are this machine's, not the block's

@@ -4,6 +4,7 @@ import json
 import ssl
 from typing import Any
 
+from bondstone.blocks.errors import guarded
 from bondstone.blocks.kubernetes import KubernetesCluster
 from bondstone.blocks.rotator import Guided, Verified
 from bondstone.integrations.https import ask, good
@@ -19,6 +20,7 @@ class KubernetesClusters(Guided):
         "delete the old token's Secret or service account (kubectl delete secret …); bound tokens end by themselves"
     )
 
+    @guarded
     def verify(self, block: KubernetesCluster) -> Verified | None:
         if not (block.token and block.server):
             return None

@@ -205,10 +205,12 @@ class RotatorSuite:
 
 
 def everything(error: BaseException | None) -> str:
-    """An error as the most talkative of reporters shows it: with what it came from, and the locals of every frame."""
+    """An error as the most talkative of reporters shows it: with what it came from, and the locals of every frame but the tests' own."""
     shown = ""
     while error is not None:
-        shown += "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        theirs = [frame for frame in frames if not frame.f_globals.get("__name__", "").startswith("tests.")]
+        shown += repr(error) + "".join(repr(frame.f_locals) for frame in theirs)
         error = error.__context__
     return shown
 

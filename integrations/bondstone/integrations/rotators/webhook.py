@@ -1,5 +1,6 @@
 """Webhooks: only a message would prove one, and a check posts nothing."""
 
+from bondstone.blocks.errors import guarded
 from bondstone.blocks.http import HttpWebhook
 from bondstone.blocks.rotator import Guided, Verified
 from bondstone.integrations.https import ask, good
@@ -12,6 +13,7 @@ class Webhooks(Guided):
 
     remedy = "remove the old webhook where it was made (Slack: api.slack.com, the app, Incoming Webhooks)"
 
+    @guarded
     def verify(self, block: HttpWebhook) -> Verified:
         what = block.reference or block.kind
         headers = {name: value.get_secret_value() for name, value in block.headers.items()}
