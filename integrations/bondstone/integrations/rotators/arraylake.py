@@ -14,6 +14,9 @@ _PROVES = "The service knows the token and whose it is; which repositories it ma
 _REPO_PROVES = "The service knows the token and shows the repository to it; whether it may write is not asked."
 
 
+_YEAR_10000 = 253_402_300_800  # seconds since 1970; Python's calendar ends before
+
+
 class ArraylakeTokens(Guided):
     """Pasted, and asked about at the service of the block."""
 
@@ -54,7 +57,7 @@ def _identity(user: dict[str, Any]) -> str:
 
 
 def _time(seconds: object) -> datetime | None:
-    return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int) and seconds > 0 else None
+    return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int) and 0 < seconds < _YEAR_10000 else None
 
 
 arraylake_token = ArraylakeTokens()
