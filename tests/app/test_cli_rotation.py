@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bondstone.blocks import Secret, live
+from bondstone.blocks import AccessDenied, Secret, live
+from bondstone.blocks.rotator import Guided
 from bondstone.registry import current_registry
 from tests.app.program import SENTINEL, Ended, bondstone, on_a_terminal
 
@@ -67,21 +68,36 @@ def test_due(cli: Cli, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cli("rotate", "--due").out == ""
 
 
-def test_what_is_due_and_fails(cli: Cli, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The others are done all the same."""
+def test_what_is_due_and_must_wait(cli: Cli, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what was rolled back by hand a new grace begins. That is told, is no failure, and stops nothing else."""
     Secret(value="first").save("b")
     cli("rotate", "secret/a", new)
     cli("rotate", "secret/b", new)
-    leases = current_registry().leases
+    current_registry().rollback("secret", "a")
     soon(monkeypatch)
-    monkeypatch.setattr(leases, "of", lambda kind, name: [lease for lease in leases.all() if lease.name == name])
-    current_registry().rollback("secret", "a")  # by hand, so that the old one is current again
 
     done = cli("rotate", "--due")
 
-    assert done.code == 1
-    assert "secret/a@1 is current again, so it is not retired" in done.err
+    assert done.code == 0
+    assert "secret/a@2 is in its grace until" in done.err
     assert done.out.startswith("secret/b@2 is current; the credential of version 1")
+
+
+def test_what_is_due_and_fails(cli: Cli, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exit code tells."""
+    cli("rotate", "secret/a", new)
+    soon(monkeypatch)
+
+    def refused(self: object, old: object, block: object) -> None:
+        raise AccessDenied("the vendor refuses")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Guided, "retire", refused)
+        done = cli("rotate", "--due")
+
+    assert (done.code, done.out, done.err) == (1, "", "bondstone: the vendor refuses\n")
+    assert cli("rotate", "--due").code == 0
+    assert cli("rotations").out.split("\t")[3] == "retired"
 
 
 def test_rollback(cli: Cli, new: str) -> None:

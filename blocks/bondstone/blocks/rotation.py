@@ -138,14 +138,17 @@ def verify(reference: str) -> Verified | None:
 
 
 def rotate_due(tell: Callable[[Reference, Rotated | BondstoneError], None]) -> int:
-    """Retire every old credential whose grace is over, and go on with what was interrupted; how many failed. Fit for cron."""
+    """Retire every old credential whose grace is over, and go on with what was interrupted; how many failed. Fit for cron.
+
+    What must wait longer, for a lease or for another rotator (`Conflict`), is told, and is no failure.
+    """
     failed = 0
     for item in due(current_registry()):
         name = Reference(item.kind, item.name)
         try:
             tell(name, finish(name) if item.step.step not in UNPROMOTED else rotate(name))
         except BondstoneError as error:
-            failed += 1
+            failed += not isinstance(error, Conflict)
             tell(name, error)
     return failed
 
