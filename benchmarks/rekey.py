@@ -14,7 +14,7 @@ from bondstone.registry.envelope import Context
 from bondstone.registry.head import Head
 from bondstone.registry.keyring import Keyring
 from bondstone.registry.keys import RawKey
-from bondstone.registry.registry import microseconds
+from bondstone.registry.results import microseconds
 from bondstone.registry.sql import SqlStore
 from bondstone.registry.sqlite import SqliteDatabase
 from bondstone.registry.store import AuditRow, Sealed

@@ -22,7 +22,7 @@ from bondstone.registry.archive import read_header
 from bondstone.registry.backup import Copied, backup, copy, restore
 from bondstone.registry.keys import KeyProvider, Passphrase, RawKey
 from bondstone.registry.memory import MemoryStore
-from bondstone.registry.registry import WholeName
+from bondstone.registry.results import WholeName
 from bondstone.registry.sql import SqlStore
 from bondstone.registry.sqlite import SqliteDatabase
 from tests.postgres import Server

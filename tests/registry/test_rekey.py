@@ -152,7 +152,7 @@ def test_a_late_writer_does_not_seal_under_the_old_key(filled: Registry, store: 
     late.load(KIND, "name-0")  # it knows the old key only
     versions = len(store.history(KIND, "name-0"))
     sign = late._keyring.signer()
-    envelope = late._keyring.seal(late._context(KIND, "fresh", 1, 5), b"x")
+    envelope = late._records.seal(KIND, "fresh", 1, 5, b"x").envelope
 
     rekey.rotate(store, [ONE])
 

@@ -3,11 +3,14 @@
 import getpass
 import json
 import sys
+from collections.abc import Sequence
 
 import typer
 
-from bondstone.blocks import InvalidBlock
 from bondstone.blocks.describe import Field
+from bondstone.cli import output
+
+_LONGEST = 1023 if sys.platform == "darwin" else 4095  # the kernel's line buffer, less the line end
 
 
 def at_terminal() -> bool:
@@ -15,13 +18,20 @@ def at_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def ask(field: Field) -> str | None:
-    """The answer; None if it was left empty, which a required field does not allow."""
+def say(line: str) -> None:
+    """A line of the conversation."""
+    sys.stderr.write(f"{line}\n")
+
+
+def ask(field: Field, choices: Sequence[str] = ()) -> str | None:
+    """The answer; None if it was left empty, which a required field does not allow. One of `choices` may be given by its number."""
+    for number, choice in enumerate(choices, 1):
+        say(f"  {number}  {output.printable(choice)}")
     while True:
         answer = _hidden(_prompt(field)) if field.secret else _visible(_prompt(field))
         if answer or not field.required:
-            return answer or None
-        sys.stderr.write(f"{field.name} is required.\n")
+            return choices[int(answer) - 1] if answer in map(str, range(1, len(choices) + 1)) else answer or None
+        say(f"{field.name} is required.")
 
 
 def _prompt(field: Field) -> str:
@@ -46,18 +56,38 @@ def _visible(prompt: str) -> str:
 
 
 def _hidden(prompt: str) -> str:
-    try:
-        answer = getpass.getpass(prompt)
-    except EOFError:
-        raise typer.Abort from None
+    """What was typed unseen. Its length is told: a paste may have been cut, or have brought nothing."""
+    while True:
+        try:
+            answer = getpass.getpass(prompt)
+        except EOFError:
+            raise typer.Abort from None
+        if fault := _cut(answer):
+            say(fault)  # the next question throws away what is left of the paste, before the shell gets it
+            continue
+        if answer:
+            say(f"  {len(answer)} characters")
+        return answer
+
+
+def _cut(answer: str) -> str | None:
     if answer.startswith("-----BEGIN"):
-        raise InvalidBlock("a prompt takes one line, and this has several: give it as name=@FILE")
-    return answer
+        return "This has several lines, and a prompt takes one: answer @FILE, the path of a file that holds it."
+    if len(answer.encode("utf-8", "surrogateescape")) >= _LONGEST:
+        return f"A terminal takes {_LONGEST} bytes a line and drops the rest: answer @FILE, the path of a file that holds it."
+    return None
 
 
 def hidden(prompt: str) -> str:
     """An answer that does not appear as it is typed."""
     return _hidden(prompt)
+
+
+def asked(prompt: str) -> str:
+    """An answer that is seen, and not empty."""
+    while not (answer := _visible(prompt)):
+        pass
+    return answer
 
 
 def confirmed(question: str) -> bool:

@@ -8,9 +8,14 @@ from typing import NamedTuple
 
 from bondstone.registry import BondstoneError, KeyMissing, Listed, NoRegistry, Registry, Settings, current_registry
 from bondstone.registry.providers import KINDS
+from bondstone.registry.registry import when
+from bondstone.registry.sqlite import network_file_system
 
 _SKEW = timedelta(minutes=1)
 _SHOWN = 20
+_BACKUP_DAYS = timedelta(days=30)
+_MOST_ROWS = 50_000  # of the audit log: loads are in it too
+_COPIES = ("backup", "copy")
 
 
 class Finding(NamedTuple):
@@ -36,6 +41,7 @@ def registry_findings(settings: Settings) -> Iterator[Finding]:
         yield from _file(settings.file)
     try:
         yield from _content(registry)
+        yield from _backups(registry)
     except BondstoneError as error:
         yield Finding("fail", "blocks", str(error))
 
@@ -48,6 +54,9 @@ def _file(path: Path) -> Iterator[Finding]:
         yield Finding(
             "warn", "folder", f"{folder} is read-only: blocks load, but nothing is saved, and reads wait to be recorded"
         )
+    if kind := network_file_system(path.resolve()):
+        advice = "SQLite can lose saves there: set BONDSTONE_REGISTRY to a PostgreSQL database or to a local path"
+        yield Finding("warn", "file system", f"{path} lies on a network file system ({kind}): {advice}")
     if path.stat().st_mode & 0o022:
         yield Finding("warn", "mode", f"others can write {path}, and so delete what is in it: run 'chmod 600' on it")
 
@@ -68,6 +77,16 @@ def _content(registry: Registry) -> Iterator[Finding]:
     late = [f"{item.kind}/{item.name}" for item in listed if item.changed_at > datetime.now(UTC) + _SKEW]
     if late:
         yield Finding("warn", "clock", f"changed in the future: {_some(late)}; is the clock of this machine right?")
+
+
+def _backups(registry: Registry) -> Iterator[Finding]:
+    """When the last one was made, by the audit log of the last days."""
+    since = int((datetime.now(UTC) - _BACKUP_DAYS).timestamp() * 1_000_000)
+    made = next((row for row in registry.audit(since=since, limit=_MOST_ROWS) if row.action in _COPIES), None)
+    if made is not None:
+        yield Finding("ok", "backup", f"made {when(made.at):%Y-%m-%d}")
+    elif registry.list(limit=1):
+        yield Finding("warn", "backup", f"none in the last {_BACKUP_DAYS.days} days: run 'bondstone backup FILE'")
 
 
 def _unreadable(registry: Registry, item: Listed) -> Iterator[str]:

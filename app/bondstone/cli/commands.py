@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from bondstone.cli import output
+from bondstone.cli import completion, output, rotation_commands
 from bondstone.cli.key_commands import key_app
 
 SETTINGS: dict[str, Any] = {
@@ -28,12 +28,17 @@ class InOrder(TyperGroup):
         "history",
         "rm",
         "types",
+        "rotate",
+        "rollback",
+        "verify",
+        "rotations",
         "audit",
         "key",
         "backup",
         "restore",
         "copy",
         "doctor",
+        "completion",
         "demo",
     )
 
@@ -46,8 +51,13 @@ class InOrder(TyperGroup):
 
 app = typer.Typer(name="bondstone", cls=InOrder, **SETTINGS)
 
-Ref = Annotated[str, typer.Argument(metavar="REF", help="kind/name, kind/name@3 or kind/name#field.")]
-Name = Annotated[str, typer.Argument(metavar="KIND/NAME", help="What to call it, such as secret/token.")]
+Ref = Annotated[
+    str,
+    typer.Argument(metavar="REF", help="kind/name, kind/name@3 or kind/name#field.", autocompletion=completion.names),
+]
+Whole = Annotated[
+    str, typer.Argument(metavar="KIND/NAME", help="The name of a block.", autocompletion=completion.whole_names)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Offset = Annotated[int, typer.Option(min=0, metavar="N", help="Leave out this many first.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -106,10 +116,22 @@ def init(
 
 @app.command()
 def save(
-    name: Name,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="KIND/NAME",
+            show_default=False,
+            help="What to call it, such as secret/token; asked for if left out.",
+            autocompletion=completion.new_names,
+        ),
+    ] = None,
     fields: Annotated[
         list[str] | None,
-        typer.Argument(metavar="FIELD", help="name=value, name=@FILE, name=- (standard input), or name: asks."),
+        typer.Argument(
+            metavar="FIELD",
+            help="name=value, name=@FILE, name=- (standard input), or name: asks.",
+            autocompletion=completion.fields,
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Save a new version of a taken name.")] = False,
 ) -> None:
@@ -150,7 +172,10 @@ def show(
 
 @app.command()
 def ls(
-    kind: Annotated[str | None, typer.Option(metavar="KIND", show_default=False, help="Of this kind only.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(metavar="KIND", show_default=False, help="Of this kind only.", autocompletion=completion.kinds),
+    ] = None,
     limit: Limit = None,
     offset: Offset = 0,
     as_json: Json = False,
@@ -167,7 +192,7 @@ def ls(
 
 
 @app.command()
-def history(reference: Ref, as_json: Json = False) -> None:
+def history(reference: Whole, as_json: Json = False) -> None:
     """List the versions of a block, oldest first.
 
     \b
@@ -181,7 +206,7 @@ def history(reference: Ref, as_json: Json = False) -> None:
 
 @app.command()
 def rm(
-    reference: Ref,
+    reference: Whole,
     purge: Annotated[
         bool, typer.Option("--purge", help="Erase the sealed versions too, also those of before.")
     ] = False,
@@ -202,7 +227,10 @@ def rm(
 
 @app.command()
 def types(
-    kind: Annotated[str | None, typer.Argument(metavar="KIND", show_default=False, help="All of this one.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Argument(metavar="KIND", show_default=False, help="All of this one.", autocompletion=completion.kinds),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List the kinds of block, or describe one with its fields.
@@ -219,6 +247,7 @@ def types(
 audit_app = typer.Typer(**SETTINGS)
 app.add_typer(audit_app, name="audit")
 app.add_typer(key_app, name="key")
+rotation_commands.register(app)
 
 
 @audit_app.callback(invoke_without_command=True)
@@ -231,7 +260,14 @@ def audit(
         ),
     ] = None,
     reference: Annotated[
-        str | None, typer.Option("--ref", metavar="KIND/NAME", show_default=False, help="Of this block only.")
+        str | None,
+        typer.Option(
+            "--ref",
+            metavar="KIND/NAME",
+            show_default=False,
+            help="Of this block only.",
+            autocompletion=completion.whole_names,
+        ),
     ] = None,
     limit: Annotated[int, typer.Option(min=0, metavar="N", help="At most this many.")] = 50,
     offset: Offset = 0,
@@ -371,6 +407,21 @@ def doctor(
         accept_restored(yes=yes, as_json=as_json)
     else:
         doctor(as_json=as_json)
+
+
+@app.command("completion")
+def completion_script(
+    shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(help="Which shell.", show_default=False)],
+) -> None:
+    """Print what makes a shell complete commands, kinds, names and fields.
+
+    \b
+    Example:
+      bondstone completion bash > ~/.local/share/bash-completion/completions/bondstone
+      bondstone completion zsh > "${fpath[1]}/_bondstone"
+      bondstone completion fish > ~/.config/fish/completions/bondstone.fish
+    """
+    output.emit(completion.script(shell))
 
 
 @app.command()

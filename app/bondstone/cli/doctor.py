@@ -1,8 +1,12 @@
 """`bondstone doctor`: what is checked, and in what order. Each check says what to do."""
 
+import os
 import platform
+import sqlite3
 from collections.abc import Iterator
+from importlib.metadata import version
 from itertools import chain
+from pathlib import Path
 
 import typer
 
@@ -11,12 +15,14 @@ from bondstone.cli.ask import at_terminal, confirmed
 from bondstone.cli.checkup import Finding, key_findings, registry_findings
 from bondstone.cli.faults import Usage, program_version
 from bondstone.cli.installed import extras_findings
+from bondstone.cli.surroundings import surroundings_findings
 from bondstone.registry import SetBack, Settings, current_registry
 
 
 def doctor(*, as_json: bool) -> None:
     settings = Settings.from_environment()
-    findings = list(chain(_program(), registry_findings(settings), key_findings(settings), extras_findings()))
+    around = surroundings_findings(os.environ, Path.home())
+    findings = list(chain(_program(), registry_findings(settings), key_findings(settings), around, extras_findings()))
     if as_json:
         output.emit_json([finding._asdict() for finding in findings])
     else:
@@ -53,4 +59,6 @@ def _set_back_row(item: SetBack) -> tuple[str, str, str, str]:
 
 
 def _program() -> Iterator[Finding]:
-    yield Finding("ok", "bondstone", f"{program_version()} on Python {platform.python_version()}")
+    below = [f"{package} {version(package)}" for package in ("pydantic", "cryptography", "typer")]
+    on = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {', '.join(below)}"
+    yield Finding("ok", "bondstone", f"{program_version()} on {on}")

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,16 +27,29 @@ class Given(NamedTuple):
 
 
 def collect(kind: type[Block], words: list[str]) -> dict[str, Any]:
-    """The fields that `words` give, and on a terminal those that it takes to be asked for. Raises `InvalidBlock`."""
+    """The fields that `words` give, and on a terminal the secrets that are missing. Raises `InvalidBlock`."""
     fields = fields_of(kind)
-    if not words and at_terminal():
-        sys.stderr.write(f"{kind.kind}: Enter leaves out what is optional.\n")
-        given = [Given(field, None) for field in fields]
-    else:
-        given = _parsed(kind.kind, fields, words)
-        given += _missing(kind.kind, fields, {one.field.name for one in given})
+    given = _parsed(kind.kind, fields, words)
+    given += _missing(kind.kind, fields, {one.field.name for one in given})
     values = ((one.field.name, _value(kind.kind, one)) for one in given)
     return {name: value for name, value in values if value is not None}
+
+
+def some(kind: type[Block], words: list[str]) -> dict[str, Any]:
+    """The fields that `words` give, and no others. Raises `InvalidBlock`."""
+    given = _parsed(kind.kind, fields_of(kind), words)
+    return {one.field.name: _value(kind.kind, one) for one in given}
+
+
+def answer(kind: str, field: Field, choices: Sequence[str] = ()) -> Any:
+    """What is answered at a prompt, where @FILE is read too; None for an optional field that is skipped. Raises `InvalidBlock`."""
+    text = ask(field, choices)
+    if text is None:
+        return None
+    subject = f"{kind}: field '{field.name}'"
+    if text.startswith("@"):
+        return _typed(field, _decoded(field, _read(Given(field, text), subject), subject), subject)
+    return _typed(field, text, subject)
 
 
 def _missing(kind: str, fields: list[Field], named: set[str]) -> list[Given]:
@@ -89,15 +103,14 @@ def _value(kind: str, one: Given) -> Any:
     """What the block is made of; None for an optional field that was skipped at the prompt."""
     subject = f"{kind}: field '{one.field.name}'"
     if one.text is None or (one.source == "stdin" and one.field.secret and at_terminal()):
-        text = ask(one.field)
-        return text if text is None else _typed(one.field, text, subject)
+        return answer(kind, one.field)
     if one.source == "inline":
         return _typed(one.field, one.text, subject, inline=True)
     return _typed(one.field, _decoded(one.field, _read(one, subject), subject), subject)
 
 
 def _read(one: Given, subject: str) -> bytes:
-    """At most a little more than a registry takes, which then refuses it."""
+    """At most as much as a registry takes, however much there is."""
     try:
         if one.source == "stdin":
             content = sys.stdin.buffer.read(MAX_DOCUMENT + 1) if sys.stdin else b""
@@ -107,21 +120,32 @@ def _read(one: Given, subject: str) -> bytes:
     except (OSError, ValueError, RuntimeError) as error:  # the last: ~nobody
         # Without the path: a secret may begin with @.
         reason = getattr(error, "strerror", None) or "not a path"
-        raise InvalidBlock(f"{subject}: cannot read the file after '@' ({reason})") from None
-    if not content and one.source == "stdin":
-        raise InvalidBlock(f"{subject}: standard input is empty")
+        raise InvalidBlock(
+            f"{subject}: cannot read the file after '@' ({reason}): give a file that you can read; "
+            f"a value that begins with @ goes through {one.field.name}=-"
+        ) from None
+    if not content:
+        what = "standard input" if one.source == "stdin" else "the file after '@'"
+        raise InvalidBlock(f"{subject}: {what} is empty: did the program that was to write it fail?")
+    if len(content) > MAX_DOCUMENT:
+        raise InvalidBlock(
+            f"{subject}: is larger than 1 MiB, the most that a block holds: keep it in a file or a bucket"
+        )
     return content
 
 
 def _decoded(field: Field, content: bytes, subject: str) -> str | bytes:
-    """Text loses one line end, which editors and `echo` add; bytes stay as they are."""
+    """Text of one line loses the line end that editors and `echo` add. Of several, as in a PEM file, it belongs to the text."""
     try:
         text = content.decode()
     except UnicodeDecodeError:
         if field.binary:
             return content
-        raise InvalidBlock(f"{subject}: is not text in UTF-8") from None
-    return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+        raise InvalidBlock(
+            f"{subject}: takes text in UTF-8, and this is none: is it the right file? A binary value goes into a secret block"
+        ) from None
+    line = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+    return text if "\n" in line else line
 
 
 def _typed(field: Field, text: str | bytes, subject: str, *, inline: bool = False) -> Any:
@@ -130,11 +154,14 @@ def _typed(field: Field, text: str | bytes, subject: str, *, inline: bool = Fals
         return text
     try:
         value = json.loads(text)
-    except ValueError:
-        raise InvalidBlock(f"{subject}: takes JSON, such as {json.dumps(_example(field))}") from None
-    if inline and field.holds_blocks and _nested(value):
-        raise InvalidBlock(f"{subject}: takes references here, such as {json.dumps(_example(field))}")
-    return value
+    except ValueError as error:
+        where = f"line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "all of it"
+        fault = InvalidBlock(f"{subject}: takes JSON, such as {json.dumps(_example(field))}; this is none ({where})")
+    else:
+        if inline and field.holds_blocks and _nested(value):
+            raise InvalidBlock(f"{subject}: takes references here, such as {json.dumps(_example(field))}")
+        return value
+    raise fault
 
 
 def _example(field: Field) -> Any:

@@ -35,6 +35,9 @@ from bondstone.registry import (
 )
 from bondstone.registry.names import kebab
 
+if TYPE_CHECKING:
+    from bondstone.blocks.rotation import Rotated
+
 _HERE = __file__.removesuffix("block.py")  # a warning is told at the line of the one who called
 
 
@@ -267,6 +270,25 @@ class Block(BaseModel):
         if not prefix:
             return found
         return [name for name in found if name.startswith(prefix)][offset:][:limit]
+
+    @classmethod
+    @guarded
+    def rotate(cls, name: str, *, grace: int | None = None, compromised: bool = False, **fields: Any) -> "Rotated":
+        """Replace the credential at its source, and promote the new one when it is proved good; see `bondstone.blocks.rotation`.
+
+        `fields` are those of a credential that was made by hand, for a kind whose vendor makes none by itself.
+        """
+        from bondstone.blocks.rotation import rotate
+
+        return rotate(cls._reference(name, None), grace=grace, compromised=compromised, **fields)
+
+    @classmethod
+    @guarded
+    def rollback(cls, name: str) -> "Rotated":
+        """Make the previous version current again, as long as its credential lives. Raises `Conflict` after that."""
+        from bondstone.blocks.rotation import rollback
+
+        return rollback(cls._reference(name, None))
 
     async def asave(self, name: str | None = None, *, overwrite: bool = False) -> Self:
         """`save`, without blocking the event loop."""

@@ -24,6 +24,7 @@ from bondstone.registry.store import (
     Sealed,
     SealedSettings,
     Sign,
+    overtaken,
 )
 
 _numbers = itertools.count(1)
@@ -33,7 +34,7 @@ class MemoryStore:
     """Keeps sealed records in this process, as long as the object lives."""
 
     def __init__(self) -> None:
-        self.url = f"memory:{next(_numbers)}"
+        self.url, self.tells_changes = f"memory:{next(_numbers)}", True
         self._lock = threading.RLock()
         self._memo = Memo()
         self._settings: SealedSettings | None = None
@@ -92,6 +93,9 @@ class MemoryStore:
     def state(self, session: Memo) -> object:
         return session.epoch
 
+    def hint(self) -> None:
+        return None
+
     def load(self, session: Memo, kind: str, name: str) -> tuple[Head, bytes, Sealed | None] | None:
         with self._lock:
             found = self._heads.get((kind, name))
@@ -144,9 +148,7 @@ class MemoryStore:
     def _put(self, line: JournalLine) -> None:
         there = self._journal.get(line[:2])
         if (there.number if there else 0) != line.number - 1:
-            raise Conflict(
-                f"another process took over the rotation of {line.kind}/{line.name}: see 'bondstone rotations'"
-            )
+            raise overtaken(line)
         self._journal[line[:2]] = line
 
     def journal(self, kind: str, name: str) -> JournalLine | None:
@@ -207,9 +209,7 @@ class MemoryStore:
     def heads_of_other_keys(self, key_id: int, after: tuple[str, str], limit: int) -> list[tuple[Head, bytes]]:
         return [row for row in self.all_heads(after, EVERYTHING) if row[1][:4] != key_id.to_bytes(4)][:limit]
 
-    def reseal(
-        self, versions: Sequence[Resealed], heads: Sequence[Retagged], lines: Sequence[Relined] = ()
-    ) -> int:
+    def reseal(self, versions: Sequence[Resealed], heads: Sequence[Retagged], lines: Sequence[Relined] = ()) -> int:
         with self._change([], None):
             return sum(map(self._relined, lines)) + sum(map(self._resealed, versions)) + sum(map(self._retagged, heads))
 

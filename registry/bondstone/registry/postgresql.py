@@ -15,6 +15,7 @@ from psycopg.pq import TransactionStatus
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from bondstone.registry.errors import RegistryUnavailable, UnsupportedFormat
+from bondstone.registry.listener import CHANNEL, Listener
 from bondstone.registry.memo import Memo
 from bondstone.registry.schema import SCHEMA, upgrade
 from bondstone.registry.texts import POSTGRESQL
@@ -102,6 +103,9 @@ class Connection(Memo):
         self.epoch = object()
         return self.epoch
 
+    def tell(self) -> None:
+        self._control.execute(b"NOTIFY " + CHANNEL)
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing, and on the server's disk when it ends. Writers take turns."""
@@ -137,6 +141,7 @@ class PostgresqlDatabase:
     `url` is without the password; `parameters` are libpq's, with it, if it does not come from PGPASSFILE or ~/.pgpass.
     """
 
+    tells_changes = False
     failures: tuple[type[Exception], ...] = (psycopg.Error,)
     duplicates: type[Exception] = psycopg.errors.UniqueViolation
 
@@ -145,6 +150,7 @@ class PostgresqlDatabase:
         self._connect = _connector(parameters)
         self._connections: dict[int, Connection] = {}  # by thread; see `SqliteDatabase`
         self._answered = False
+        self._listener = Listener(self._connect)
 
     def __repr__(self) -> str:
         return f"PostgresqlDatabase({self.url!r})"
@@ -245,6 +251,10 @@ class PostgresqlDatabase:
         finally:
             engine.dispose()
         raise fault
+
+    def hint(self) -> object:
+        """What others tell by NOTIFY. The first call begins to listen."""
+        return self._listener.epoch()
 
     def now(self) -> int:
         """By the server's clock: those of its clients may differ."""

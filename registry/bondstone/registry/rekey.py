@@ -15,7 +15,8 @@ from bondstone.registry.journal import journal_context
 from bondstone.registry.keyring import Keyring, WrappedKeyring
 from bondstone.registry.keys import KeyProvider
 from bondstone.registry.log import actor
-from bondstone.registry.registry import microseconds, settings_context
+from bondstone.registry.results import microseconds
+from bondstone.registry.settings_row import settings_context
 from bondstone.registry.store import START, AuditRow, JournalLine, Relined, Resealed, Retagged, Sealed, Store
 
 PAGE = 500  # of one transaction: writers wait for 25 ms at most

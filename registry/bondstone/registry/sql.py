@@ -21,6 +21,7 @@ from bondstone.registry.store import (
     Sealed,
     SealedSettings,
     Sign,
+    overtaken,
 )
 
 Row = tuple[Any, ...]
@@ -47,6 +48,10 @@ class Connection(Protocol):
         """The same object as long as nobody commits; a new one each time where that cannot be told cheaply."""
         ...
 
+    def tell(self) -> None:
+        """Hint to others, when the transaction ends, that a head moved."""
+        ...
+
     def transaction(self) -> AbstractContextManager[None]:
         """All or nothing, and durable when it ends. Writers wait for each other here, so that the audit log is one chain."""
         ...
@@ -56,6 +61,7 @@ class Database(Protocol):
     """Gives connections, and says what the driver's errors mean."""
 
     url: str
+    tells_changes: bool  # whether a connection's `state` is cheap, and the same as long as nothing changed
     failures: tuple[type[Exception], ...]  # the driver's errors
     duplicates: type[Exception]  # its error for a key that is there already; one of `failures`
 
@@ -77,6 +83,10 @@ class Database(Protocol):
         """Make the tables with their first two rows, whole or not at all; False if they are there."""
         ...
 
+    def hint(self) -> object:
+        """Another object after somebody moved a head, as far as the database tells: late, or never."""
+        ...
+
     def now(self) -> int:
         """Microseconds since 1970, by the server's clock where there is a server."""
         ...
@@ -89,7 +99,7 @@ class SqlStore:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.url = database.url
+        self.url, self.tells_changes = database.url, database.tells_changes
 
     def __repr__(self) -> str:
         return f"SqlStore({self.url!r})"
@@ -139,6 +149,9 @@ class SqlStore:
 
     def session(self) -> Connection:
         return self.database.connection()
+
+    def hint(self) -> object:
+        return self.database.hint()
 
     def state(self, session: Connection) -> object:
         try:
@@ -196,6 +209,7 @@ class SqlStore:
                 connection.change("add_version", {"kind": head.kind, "name": head.name, **values})
             if line:
                 _put(connection, line)
+            connection.tell()
 
         self._write(add, [audit], sign, duplicate=_moved_on(head))
 
@@ -207,7 +221,7 @@ class SqlStore:
         return [JournalLine(*row) for row in self._rows("journals", {**_after(after), "limit": limit})]
 
     def write_journal(self, line: JournalLine, audit: AuditRow, sign: Sign) -> None:
-        self._write(lambda connection: _put(connection, line), [audit], sign, duplicate=_overtaken(line))
+        self._write(lambda connection: _put(connection, line), [audit], sign, duplicate=overtaken(line))
 
     def take_lease(self, lease: Lease, audit: AuditRow, sign: Sign) -> None:
         self._write(lambda connection: connection.change("add_lease", lease._asdict()), [audit], sign)
@@ -252,9 +266,7 @@ class SqlStore:
         rows = self._rows("heads_of_other_keys", {**_after(after), "key_id": key_id.to_bytes(4), "limit": limit})
         return [_head(row) for row in rows]
 
-    def reseal(
-        self, versions: Sequence[Resealed], heads: Sequence[Retagged], lines: Sequence[Relined] = ()
-    ) -> int:
+    def reseal(self, versions: Sequence[Resealed], heads: Sequence[Retagged], lines: Sequence[Relined] = ()) -> int:
         def swap(connection: Connection) -> int:
             changed = sum(connection.change("reseal_version", _resealing(version)) for version in versions)
             changed += sum(connection.change("reseal_journal", _relining(line)) for line in lines)
@@ -371,11 +383,7 @@ def _put(connection: Connection, line: JournalLine) -> None:
     """Write a line of the journal in place of the one before."""
     row = {**line._asdict(), "expected": line.number - 1}
     if not connection.change("add_journal" if line.number == 1 else "move_journal", row):
-        raise _overtaken(line)
-
-
-def _overtaken(line: JournalLine) -> Conflict:
-    return Conflict(f"another process took over the rotation of {line.kind}/{line.name}: see 'bondstone rotations'")
+        raise overtaken(line)
 
 
 def _head(row: Row) -> tuple[Head, bytes]:

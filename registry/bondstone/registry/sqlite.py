@@ -68,6 +68,9 @@ class Connection(Memo):
             self._version, self.epoch = version, object()
         return self.epoch
 
+    def tell(self) -> None:
+        pass
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing, and on the disk when it ends (synchronous=FULL)."""
@@ -111,6 +114,7 @@ def _open(path: Path, options: str) -> sqlite3.Connection:
 class SqliteDatabase:
     """A registry file. Threads and forked children get a connection each; a replaced file gets a new one."""
 
+    tells_changes = True
     failures: tuple[type[Exception], ...] = (sqlite3.Error,)
     duplicates: type[Exception] = sqlite3.IntegrityError
 
@@ -217,6 +221,10 @@ class SqliteDatabase:
             database.close()
 
         return publish(self.path, make)
+
+    def hint(self) -> None:
+        """None is needed: a connection's `state` tells."""
+        return
 
     def now(self) -> int:
         return time.time_ns() // 1000

@@ -4,10 +4,25 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from bondstone.registry.audit_chain import AuditRow, ChainedRow, Sign
+from bondstone.registry.errors import Conflict
 from bondstone.registry.head import Head
 from bondstone.registry.keyring import WrappedKeyring
 
-__all__ = ["Adopted", "AuditRow", "ChainedRow", "JournalLine", "Lease", "Relined", "Resealed", "Retagged", "Sealed", "SealedSettings", "Sign", "Store"]
+__all__ = [
+    "Adopted",
+    "AuditRow",
+    "ChainedRow",
+    "JournalLine",
+    "Lease",
+    "Overtaken",
+    "Relined",
+    "Resealed",
+    "Retagged",
+    "Sealed",
+    "SealedSettings",
+    "Sign",
+    "Store",
+]
 EVERYTHING = 2**62  # as a limit
 START = ("", "", 0)  # before the first record
 
@@ -66,6 +81,14 @@ class JournalLine(NamedTuple):
     sealed: bytes
 
 
+class Overtaken(Conflict):
+    """Another process took over the rotation: this one must stop at once."""
+
+
+def overtaken(line: JournalLine) -> Overtaken:
+    return Overtaken(f"another process took over the rotation of {line.kind}/{line.name}: see 'bondstone rotations'")
+
+
 class Relined(NamedTuple):
     """A line of the journal under another root key."""
 
@@ -89,6 +112,7 @@ class Store(Protocol):
     """Keeps sealed records. Every method raises `RegistryUnavailable` if the store does not answer."""
 
     url: str  # without a password
+    tells_changes: bool  # whether `state` is cheap, and the same as long as nothing changed
 
     def exists(self) -> bool:
         """Whether there is a registry here."""
@@ -126,6 +150,10 @@ class Store(Protocol):
 
     def state(self, session: Any) -> object:
         """The same object as long as nobody commits, as far as this session was told; a new one each time where that is not known."""
+        ...
+
+    def hint(self) -> object:
+        """Another object after somebody moved a head, as far as the store gets to know: late, or never."""
         ...
 
     def load(self, session: Any, kind: str, name: str) -> tuple[Head, bytes, Sealed | None] | None:
@@ -220,9 +248,7 @@ class Store(Protocol):
         """A page of the heads that another root key than `key_id` authenticates."""
         ...
 
-    def reseal(
-        self, versions: Sequence[Resealed], heads: Sequence[Retagged], lines: Sequence[Relined] = ()
-    ) -> int:
+    def reseal(self, versions: Sequence[Resealed], heads: Sequence[Retagged], lines: Sequence[Relined] = ()) -> int:
         """Replace what is still as it was, in one transaction; how many were."""
         ...
 

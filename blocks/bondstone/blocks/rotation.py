@@ -1,0 +1,209 @@
+"""Rotate a block's credential: the engine of the registry, driven by the rotator of the block's kind."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, cast
+
+from bondstone.blocks import document
+from bondstone.blocks.block import Block, _load, _stored
+from bondstone.blocks.catalog import find
+from bondstone.blocks.errors import bare
+from bondstone.blocks.rotator import Verified, rotator_of
+from bondstone.registry import BondstoneError, Conflict, InvalidName, Reference, Registry, current_registry
+from bondstone.registry.journal import GRACE, UNPROMOTED, Step
+from bondstone.registry.results import when
+from bondstone.registry.rotation import Rotation, due
+
+
+class Rotated(NamedTuple):
+    """Where a rotation stands."""
+
+    reference: Reference
+    step: str  # "current", "retired", "rolled-back", "undone", or where an earlier step stopped
+    version: int  # the current one
+    retires: int  # the one whose credential goes; 0: none
+    retire_at: datetime | None  # not before
+    verified: Verified | None  # what the vendor said of the new credential; None if nobody could be asked
+    remedy: str  # what is left to be done by hand; empty if nothing is
+
+
+class Standing(NamedTuple):
+    """One block's line in the table of rotations."""
+
+    reference: Reference
+    version: int
+    changed_at: datetime
+    step: str  # empty: never rotated
+    retire_at: datetime | None
+    holder: str  # who is rotating it now
+    why: str  # code of the error that stopped the last attempt
+    leased_until: datetime | None
+
+
+class _Source:
+    """A kind's rotator as the engine sees it: versions by number, documents as bytes."""
+
+    def __init__(self, cls: type[Block], reference: Reference, registry: Registry, given: Mapping[str, Any]) -> None:
+        self._cls, self._reference, self._registry, self._given = cls, reference, registry, given
+        self.rotator = rotator_of(cls.kind)
+        self.verified: Verified | None = None
+
+    def existing(self, current: int) -> Sequence[str]:
+        return cast("Sequence[str]", self.rotator.existing(self._block(current)))
+
+    def create(self, current: int) -> bytes:
+        new: Block = self.rotator.create(self._block(current), self._given)
+        return document.dumps(_stored(new, self._registry.address))
+
+    def install(self, new: int, current: int) -> None:
+        self.rotator.install(self._block(new), self._block(current))
+
+    def verify(self, new: int) -> None:
+        self.verified = self.rotator.verify(self._block(new))
+
+    def disable(self, old: int, current: int) -> None:
+        self.rotator.disable(self._block(old), self._block(current))
+
+    def retire(self, old: int, current: int) -> None:
+        self.rotator.retire(self._block(old), self._block(current))
+
+    def discard(self, before: Sequence[str], new: int, current: int) -> None:
+        self.rotator.discard(before, self._block(new) if new else None, self._block(current))
+
+    def _block(self, version: int) -> Block:
+        return _load(self._cls, Reference(self._cls.kind, self._reference.name, version), self._registry)
+
+
+def _nothing(point: str) -> None:
+    pass
+
+
+def rotate(
+    reference: str,
+    *,
+    grace: int | None = None,
+    compromised: bool = False,
+    at: Callable[[str], None] = _nothing,
+    **fields: Any,
+) -> Rotated:
+    """Replace the credential of a block at its source, and end a rotation that was interrupted.
+
+    A kind that cannot be replaced by itself takes the `fields` of the new credential, made by hand. `grace` is in seconds: how long the
+    old credential stays good; as long as somebody may use it if not given. With `compromised` it is retired at once, whoever uses it.
+    `at` is told each point that is passed.
+
+    Raises `InvalidSettings` for a grace that is too short, `Conflict` if another one rotates it or the last rotation is in its grace,
+    `AccessDenied` or `ServiceUnavailable` from the vendor: then the current version is what it was.
+    """
+    name, source, rotation = _rotation(reference, fields, at)
+    if (
+        fields and _step(name).step in UNPROMOTED
+    ):  # another one was pasted: the pending one was refused, or is not wanted
+        rotation.rollback()
+    return _rotated(name, source, lambda: rotation.rotate(grace=grace, compromised=compromised))
+
+
+def finish(reference: str, *, at_once: bool = False, at: Callable[[str], None] = _nothing) -> Rotated:
+    """Retire the old credential of a block whose grace is over. Raises `Conflict` before that, unless `at_once`."""
+    name, source, rotation = _rotation(reference, {}, at)
+    return _rotated(name, source, lambda: rotation.finish(at_once=at_once))
+
+
+def rollback(reference: str, *, at: Callable[[str], None] = _nothing) -> Rotated:
+    """Take a rotation back, as long as the previous credential lives. Raises `Conflict` after that.
+
+    A block that was saved over, not rotated, goes back to its previous version too.
+    """
+    name, source, rotation = _rotation(reference, {}, at)
+    registry, step = current_registry(), _step(name)
+    if step.step in (*UNPROMOTED, "undoing") or step.version == registry.head(name.kind, name.name).current:
+        return _rotated(name, source, rotation.rollback)
+    registry.rollback(name.kind, name.name)  # what is current was saved, not rotated
+    return _told(name, source)
+
+
+def verify(reference: str) -> Verified | None:
+    """Ask the vendor whether the credential of a block is good. None if nobody can be asked.
+
+    Raises `AccessDenied` if it is refused, `ServiceUnavailable` if there is no answer in time.
+    """
+    parsed = Reference.parse(reference)
+    return _asked(lambda: cast("Verified | None", rotator_of(parsed.kind).verify(Block.load(parsed))))
+
+
+def rotate_due(tell: Callable[[Reference, Rotated | BondstoneError], None]) -> int:
+    """Retire every old credential whose grace is over, and go on with what was interrupted; how many failed. Fit for cron."""
+    failed = 0
+    for item in due(current_registry()):
+        name = Reference(item.kind, item.name)
+        try:
+            tell(name, finish(name) if item.step.step not in UNPROMOTED else rotate(name))
+        except BondstoneError as error:
+            failed += 1
+            tell(name, error)
+    return failed
+
+
+def rotations() -> list[Standing]:
+    """Every block that is there, by kind, then name, with what its rotation waits for."""
+    registry = current_registry()
+    now = registry.shared_now()
+    steps = {(kind, name): step for kind, name, step in registry.journal.all()}
+    leases = {(lease.kind, lease.name): lease.until for lease in registry.leases.all()}
+    lines = []
+    for item in registry.list():
+        step = steps.get((item.kind, item.name), Step()) or Step("unreadable")
+        until = leases.get((item.kind, item.name))
+        lines.append(
+            Standing(
+                item.reference,
+                item.version,
+                item.changed_at,
+                step.step,
+                when(step.retire_at) if step.step in GRACE else None,
+                step.holder if step.until > now else "",
+                step.why,
+                when(until) if until else None,
+            )
+        )
+    return lines
+
+
+def _rotation(
+    reference: str, fields: Mapping[str, Any], at: Callable[[str], None]
+) -> tuple[Reference, _Source, Rotation]:
+    parsed = Reference.parse(reference)
+    if parsed.version is not None or parsed.field is not None:
+        raise InvalidName(f"a rotation is of a name, '{parsed.kind}/{parsed.name}': leave the rest of '{parsed}' out")
+    cls, registry = find(parsed.kind), current_registry()
+    source = _Source(cls, parsed, registry, fields)
+    if fields and not source.rotator.guided:
+        raise Conflict(
+            f"the credential of a {parsed.kind} is made by its vendor: leave {', '.join(fields)} out, or save instead"
+        )
+    return parsed, source, Rotation(registry, parsed.kind, parsed.name, source, at=at)
+
+
+def _rotated(name: Reference, source: _Source, act: Callable[[], Step]) -> Rotated:
+    _asked(act)
+    return _told(name, source)
+
+
+def _asked[T](act: Callable[[], T]) -> T:
+    """What a vendor's library raised may hold more than ours does: only our own goes on."""
+    try:
+        return act()
+    except BondstoneError as error:
+        fault = bare(error)
+    raise fault
+
+
+def _told(name: Reference, source: _Source) -> Rotated:
+    step, head = _step(name), current_registry().head(name.kind, name.name)
+    remedy = getattr(source.rotator, "remedy", "") if step.step in ("current", "retired") else ""
+    retire_at = when(step.retire_at) if step.step in GRACE else None
+    return Rotated(name, step.step, head.current, step.retires, retire_at, source.verified, remedy)
+
+
+def _step(name: Reference) -> Step:
+    return current_registry().journal.read(name.kind, name.name)[1]
