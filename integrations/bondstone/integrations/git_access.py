@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bondstone.blocks import GitCredentials, InvalidBlock, SecretStr
+from bondstone.integrations.extras import need
 from bondstone.integrations.github_app import installation_token
 
 # Of the caller's variables, these lead git and its children to servers by way of proxies and certificates; the others of git's would lead
@@ -124,16 +125,17 @@ def _open_key(credentials: GitCredentials) -> SecretStr:
         return SecretStr(pem.get_secret_value().strip() + "\n")
     from cryptography.hazmat.primitives import serialization as of
 
-    form = of.Encoding.PEM, of.PrivateFormat.OpenSSH, of.NoEncryption()
+    text, phrase = pem.get_secret_value().strip().encode() + b"\n", credentials.ssh_passphrase.get_secret_value()
+    load = of.load_pem_private_key
+    if text.startswith(b"-----BEGIN OPENSSH"):
+        need("bcrypt", "git")
+        load = of.load_ssh_private_key
     try:
-        text, phrase = (
-            pem.get_secret_value().strip().encode() + b"\n",
-            credentials.ssh_passphrase.get_secret_value().encode(),
-        )
-        load = of.load_ssh_private_key if b"OPENSSH" in text.partition(b"\n")[0] else of.load_pem_private_key
-        return SecretStr(load(text, phrase).private_bytes(*form).decode())
+        key = load(text, phrase.encode())
+        return SecretStr(key.private_bytes(of.Encoding.PEM, of.PrivateFormat.OpenSSH, of.NoEncryption()).decode())
     except (ValueError, TypeError):
         pass
+    del text, phrase  # a frame with values in it must not be in the traceback
     raise InvalidBlock(f"ssh_passphrase of {_name(credentials)} does not open its ssh_private_key: correct it")
 
 
