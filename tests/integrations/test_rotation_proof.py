@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.rotation import prove, report
+from tests.integrations.rotation_proof import prove
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,6 @@ def test_a_rotation_fails_nobody(home: Path, tmp_path: Path, engine: str, second
     """Every operation by name succeeds, nothing is lost or doubled, nobody is staler than `max_ttl`; with static keys they fail."""
     outcome = prove(tmp_path, engine, workers=4, seconds=seconds, rotations=2, max_ttl=1, grace=2)
 
-    print(report(outcome, engine, seconds, 1, 2))
     assert (outcome.failures, outcome.lost, outcome.doubled) == ({}, 0, 0)
     assert outcome.operations >= 8
     assert outcome.rotations == 2

@@ -1,6 +1,6 @@
-"""What each worker of `benchmarks.rotation` does: upload objects and append rows by the names of blocks, or, as its twin, with static keys.
+"""What each worker of `rotation_proof` does: upload objects and append rows by the names of blocks, or, as its twin, with static keys.
 
-``python -m benchmarks.rotation_flow NUMBER UNTIL OUT plain|prefect|static`` is one worker.
+``python -m tests.integrations.rotation_flow NUMBER UNTIL OUT plain|prefect|static`` is one worker.
 """
 
 import json
@@ -128,10 +128,12 @@ def _engine(kind: str) -> Iterator[Callable[[Operation], Operation]]:
         yield lambda operation: operation
         return
     import prefect
+    from prefect.cache_policies import NO_CACHE
     from prefect.context import FlowRunContext
 
     assert FlowRunContext.get() is not None
-    yield lambda operation: prefect.task(operation, cache_policy=None, name="operation")  # type: ignore[arg-type, return-value]
+    task: Any = partial(prefect.task, name="operation", cache_policy=NO_CACHE)
+    yield task
 
 
 def main(number: str, until: str, out: str, kind: str) -> None:
