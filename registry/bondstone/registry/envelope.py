@@ -105,10 +105,12 @@ def _derive(key: bytes, salt: bytes, info: bytes) -> tuple[bytes, bytes, bytes]:
     return okm[:32], okm[32:44], okm[44:]
 
 
-def mac_key(key: bytes, registry_id: str) -> bytes:
-    """The key that authenticates heads, derived once per root key and registry."""
+def mac_key(key: bytes, registry_id: str) -> hmac.HMAC:
+    """The key that authenticates heads, derived once per root key and registry. A copy is fed for each: half the price of a new HMAC."""
     context = Context("mac", registry_id, "", "", 0, 0)
-    return HKDF(_HASH, KEY_BYTES, bytes.fromhex(registry_id), context.encode()).derive(key)
+    return hmac.new(
+        HKDF(_HASH, KEY_BYTES, bytes.fromhex(registry_id), context.encode()).derive(key), digestmod="sha256"
+    )
 
 
 def audit_key(key: bytes, registry_id: str) -> bytes:

@@ -35,11 +35,14 @@ MAX_DOCUMENT = 1024 * 1024
 _RETRIES = 100
 
 
+_Rows = tuple[Head, bytes, Sealed | None]
+
+
 class _Opened(NamedTuple):
-    """A document, the sealed bytes that it was opened from, and the registry's state when they were read, or before."""
+    """A document, the rows that it was proved and opened from, and the registry's state when they were read, or before."""
 
     state: object
-    sealed: Sealed | None
+    rows: _Rows
     document: Document
 
 
@@ -209,23 +212,28 @@ class Registry:
         state = self._store.state(connection) if known else connection.epoch
         if known and known.state is state:
             return known.document
-        connection.memo.pop((kind, name), None)
-        check_kind(kind)
-        check_name(name)
-        found = self._store.load(connection, kind, name)
-        generation = self._keyring.check(*found[:2]).generation if found else 0
-        if self._seen.known.get((kind, name)) != generation:
-            found = self._records.newest(kind, name, lambda: self._store.load(connection, kind, name), found)
-        if found is None or found[0].deleted:
+        if known is None:
+            check_kind(kind)
+            check_name(name)
+        rows = self._store.load(connection, kind, name)
+        # The same bytes were proved before, tag and all; whether others have seen newer ones since, the mark knows.
+        if known and rows == known.rows and self._seen.known.get((kind, name)) == known.rows[0].generation:
+            document = known.document
+        else:
+            found = self._records.newest(kind, name, lambda: self._store.load(connection, kind, name), rows)
+            rows, document = self._opened(kind, name, found, known)
+        connection.remember((kind, name), _Opened(state, rows, document))
+        return document
+
+    def _opened(self, kind: str, name: str, rows: _Rows | None, known: _Opened | None) -> tuple[_Rows, Document]:
+        if rows is None or rows[0].deleted:
             raise self._records.missing(kind, name)
-        head, _, sealed = found
+        head, _, sealed = rows
         if not head.current:
             raise NotFound(f"{kind}/{name} has only a pending version: promote it first")
         # Of the same version and bytes comes the same document: only the head had to be proved again.
-        same = known.document if known and known.sealed == sealed else None
-        document = same or self._records.open(kind, name, sealed, f"{kind}/{name}")
-        connection.remember((kind, name), _Opened(state, sealed, document))
-        return document
+        same = known.document if known and known.rows[2] == sealed else None
+        return rows, same or self._records.open(kind, name, sealed, f"{kind}/{name}")
 
     def _version(self, kind: str, name: str, version: int) -> Document:
         reference = Reference(kind, name, version)

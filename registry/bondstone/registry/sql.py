@@ -146,13 +146,13 @@ class SqlStore:
             raise self.database.error(error) from None
         if not rows:
             return None
-        *head, tag, saved_at, envelope = rows[0]
-        found = Head(*head)
-        return found, tag, None if envelope is None else Sealed(found.current, saved_at, envelope)
+        *numbers, tag, saved_at, envelope = rows[0]
+        head = Head(kind, name, *numbers)
+        return head, tag, None if envelope is None else Sealed(head.current, saved_at, envelope)
 
     def head(self, kind: str, name: str) -> tuple[Head, bytes] | None:
         rows = self._rows("head", {"kind": kind, "name": name})
-        return _head(rows[0]) if rows else None
+        return _head((kind, name, *rows[0])) if rows else None
 
     def heads(self, kind: str, limit: int, offset: int) -> list[tuple[Head, bytes]]:
         return [_head(row) for row in self._rows("heads", {"kind": kind, "limit": limit, "offset": offset})]
