@@ -39,7 +39,7 @@ def cryptography(count: int) -> float:
     sealed = [(where, old.seal(where, PLAIN)) for where in places]
     start = time.perf_counter()
     for where, envelope in sealed:
-        both.seal(where, both.open(where, envelope, ""))
+        both.resealed(where, envelope, "")
     return count / (time.perf_counter() - start)
 
 

@@ -25,7 +25,7 @@ from bondstone.registry.names import Reference, check_kind, check_name, for_the_
 from bondstone.registry.records import Records, plausible
 from bondstone.registry.results import Document, Listed, SetBack, Version, WholeName, microseconds
 from bondstone.registry.seen import Seen
-from bondstone.registry.settings_row import DEFAULT_MAX_TTL, first_settings, opened_settings, with_max_ttl
+from bondstone.registry.settings_row import DEFAULT_MAX_TTL, first_settings, next_settings, opened_settings
 from bondstone.registry.store import EVERYTHING, AuditRow, Sealed, Sign, Store
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ class Registry:
         """Make the registry if there is none yet, and open it."""
         registry_id, now = uuid.uuid4().hex, clock()
         keyring = Keyring.create(registry_id, now)
-        store.create(first_settings(keyring, max_ttl, now), keyring.wrap(provider, PRIMARY, 1, now))
+        settings = {"chained": True, "max_ttl": max_ttl}
+        store.create(first_settings(keyring, now, settings), keyring.wrap(provider, PRIMARY, 1, now))
         return cls.open(store, provider, state=state, clock=clock)
 
     @classmethod
@@ -134,7 +135,8 @@ class Registry:
         row = self._store.settings()
         audit = AuditRow(self._clock(), actor(), "settings", "", "", row.generation + 1, "ok")
         sign = self._keyring.signer()  # before sealing
-        self._store.set_settings(with_max_ttl(self._keyring, row, seconds, self._clock()), audit, sign)
+        settings = {**opened_settings(self._keyring, row), "max_ttl": seconds}
+        self._store.set_settings(next_settings(self._keyring, row, self._clock(), settings), audit, sign)
 
     @_recorded
     def save(

@@ -16,10 +16,9 @@ def settings_context(row: SealedSettings) -> Context:
     return Context("settings", row.registry_id, "", "", row.generation, row.changed_at)
 
 
-def first_settings(keyring: Keyring, max_ttl: int, now: int) -> SealedSettings:
-    """The row of a new registry, whose audit log is a chain from its first row on."""
-    row = SealedSettings(keyring.registry_id, now, 1, now, b"")
-    return _sealed(keyring, row, {"chained": True, "max_ttl": max_ttl})
+def first_settings(keyring: Keyring, now: int, settings: dict[str, Any]) -> SealedSettings:
+    """The row of a new registry."""
+    return _sealed(keyring, SealedSettings(keyring.registry_id, now, 1, now, b""), settings)
 
 
 def opened_settings(keyring: Keyring, row: SealedSettings) -> dict[str, Any]:
@@ -29,10 +28,10 @@ def opened_settings(keyring: Keyring, row: SealedSettings) -> dict[str, Any]:
     return settings
 
 
-def with_max_ttl(keyring: Keyring, row: SealedSettings, max_ttl: int, now: int) -> SealedSettings:
+def next_settings(keyring: Keyring, row: SealedSettings, now: int, settings: dict[str, Any]) -> SealedSettings:
     """The row that takes this one's place."""
     changed = row._replace(generation=row.generation + 1, changed_at=max(now, row.changed_at))
-    return _sealed(keyring, changed, {**opened_settings(keyring, row), "max_ttl": max_ttl})
+    return _sealed(keyring, changed, settings)
 
 
 def _sealed(keyring: Keyring, row: SealedSettings, settings: dict[str, Any]) -> SealedSettings:

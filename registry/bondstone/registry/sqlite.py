@@ -5,7 +5,7 @@ import re
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,9 @@ class Connection(Memo):
     def change(self, statement: str, parameters: dict[str, Any]) -> int:
         """How many rows it changed."""
         return self._cursor.execute(SQLITE[statement], parameters).rowcount
+
+    def changes(self, statement: str, rows: Iterable[dict[str, Any]]) -> int:
+        return max(0, self._cursor.executemany(SQLITE[statement], rows).rowcount)  # -1 where there were none
 
     def state(self) -> object:
         """The same object as long as nobody commits. Costs 3 µs."""
