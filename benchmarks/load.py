@@ -103,6 +103,16 @@ def another_writer(path: Path) -> Callable[[], None]:
     return commit
 
 
+def another_saver() -> Callable[[], object]:
+    """Another client of the registry; each call saves the next version of the name that is loaded, without waiting for the disk."""
+    from bondstone.registry import Settings
+
+    registry: Any = Settings.from_environment().open()
+    registry._store.database.connection()._raw.execute("PRAGMA synchronous=OFF")
+    content = registry.load("secret", "name/1").content
+    return lambda: registry.save("secret", "name/1", content, overwrite=True)
+
+
 def in_process(home: Path) -> list[Case]:
     """Loads and saves in a process that has the registry open."""
     from bondstone.blocks import Secret
@@ -113,6 +123,7 @@ def in_process(home: Path) -> list[Case]:
         Secret(value=value_of(number)).save(f"name/{number}")
     floor = Floor(home / "floor.db")
     floor_moves, registry_moves = another_writer(home / "floor.db"), another_writer(next(home.rglob("registry.db")))
+    registry_saves = another_saver()
     numbers, fresh = itertools.cycle(range(NAMES)), itertools.count(NAMES)
 
     def load() -> Any:
@@ -132,6 +143,7 @@ def in_process(home: Path) -> list[Case]:
         Case("floor, after somebody's commit", floor.load, "floor of a load", mine, floor_moves, many),
         Case("load, nothing changed", load, "floor of a load", mine, times=many),
         Case("load, after somebody's commit", load, "floor of a load", mine, registry_moves, many),
+        Case("load, after a new version of it", load, "floor of a load", mine, registry_saves, many),
         Case("load, another name each time", other, "floor of a load", True, times=many),
         Case("durable insert", floor.save),
         Case("save", save, "durable insert"),

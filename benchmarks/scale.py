@@ -36,7 +36,7 @@ from tests.postgres import Server
 
 SIZES = (100, 10_000, 1_000_000)
 PAGE = 10_000  # names of one transaction
-KEPT = 100  # names of each registry that are loaded again and again
+KEPT = 50  # names of each registry that are loaded again and again, and loads in a round
 SECONDS = 2.0  # of each process that loads
 PROCESSES = 8
 
@@ -54,7 +54,7 @@ class Filled:
                 registry._seen.note("secret", name_of(number), 1)
             registry.flush()
         self._registry, self._order = registry, random.Random(1)
-        self._kept = [self._order.randrange(count) for _ in range(KEPT)]
+        self._kept = itertools.cycle(self._order.sample(range(count), KEPT))
         self._others = another_writer(self.path)
 
     def use(self) -> None:
@@ -75,7 +75,7 @@ class Filled:
         return self._right(self._order.randrange(self.count))
 
     def again(self) -> bool:
-        return self._right(self._order.choice(self._kept))
+        return self._right(next(self._kept))
 
     def _right(self, number: int) -> bool:
         return bool(Secret.load(name_of(number)).get() == str(number))
@@ -107,12 +107,12 @@ def flatness(registries: list[Filled], count: int) -> list[list[str]]:
         floors = ["", *[labels[0]] * len(made[1:])]
         return [case._replace(label=name, floor=its) for case, name, its in zip(made, labels, floors, strict=True)]
 
-    warm = [
-        *cases(first, lambda one: Case("", one.any, "", True, one.forget, 50)),
-        *cases(again, lambda one: Case("", one.again, "", True, one.use, 50)),
-        *cases(changed, lambda one: Case("", one.again, "", True, one.changed, 50)),
+    return [
+        *rounds(cases(first, lambda one: Case("", one.any, "", True, one.forget, KEPT)), count),
+        *rounds(cases(again, lambda one: Case("", one.again, "", True, one.use, KEPT)), count),
+        *rounds(cases(changed, lambda one: Case("", one.again, "", True, one.changed, KEPT)), count),
+        *rounds(cases(cold, lambda one: Case("", one.cold, "", True, one.use)), 11),
     ]
-    return rounds(warm, count) + rounds(cases(cold, lambda one: Case("", one.cold, "", True, one.use)), 11)
 
 
 def _loads(url: str, seed: int) -> int:

@@ -65,7 +65,7 @@ class Connection(Memo):
 
     def state(self) -> object:
         """The same object as long as nobody commits. Costs 3 µs."""
-        version = self._cursor.execute("PRAGMA data_version").fetchall()[0][0]
+        version = self._cursor.execute("PRAGMA data_version").fetchone()[0]
         if version != self._version:
             self._version, self.epoch = version, object()
         return self.epoch
