@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, NamedTuple
+from typing import TYPE_CHECKING, Concatenate
 
 from bondstone.registry import listings, whole
 from bondstone.registry.errors import (
@@ -27,7 +27,14 @@ from bondstone.registry.names import Reference, check_kind, check_name, for_the_
 from bondstone.registry.records import Records, plausible
 from bondstone.registry.results import Document, Listed, SetBack, Version, WholeName, microseconds
 from bondstone.registry.seen import Seen
-from bondstone.registry.settings_row import DEFAULT_MAX_TTL, first_settings, longest_ttl, opened_settings, with_max_ttl
+from bondstone.registry.settings_row import (
+    DEFAULT_MAX_TTL,
+    first_settings,
+    longest_ttl,
+    next_settings,
+    opened_settings,
+    with_max_ttl,
+)
 from bondstone.registry.store import EVERYTHING, AuditRow, JournalLine, Lease, Overtaken, Sealed, Sign, Store
 
 if TYPE_CHECKING:
@@ -40,12 +47,16 @@ Then = Callable[[Head], JournalLine]
 """What a rotation notes about a head, in the transaction that moves it."""
 
 
-class _Opened(NamedTuple):
-    """A document, the sealed bytes that it was opened from, and the registry's state when they were read, or before."""
+_Rows = tuple[Head, bytes, Sealed | None]
 
-    state: object
-    sealed: Sealed | None
-    document: Document
+
+class _Opened:
+    """A document, the rows that it was proved and opened from, and the registry's state when they were read, or before."""
+
+    __slots__ = ("document", "rows", "state")
+
+    def __init__(self, state: object, rows: _Rows, document: Document) -> None:
+        self.state, self.rows, self.document = state, rows, document
 
 
 def _recorded[**P, R](
@@ -101,7 +112,8 @@ class Registry:
         """Make the registry if there is none yet, and open it."""
         registry_id, now = uuid.uuid4().hex, clock()
         keyring = Keyring.create(registry_id, now)
-        store.create(first_settings(keyring, max_ttl, now), keyring.wrap(provider, PRIMARY, 1, now))
+        settings = {"chained": True, "max_ttl": max_ttl}
+        store.create(first_settings(keyring, now, settings), keyring.wrap(provider, PRIMARY, 1, now))
         return cls.open(store, provider, state=state, clock=clock)
 
     @classmethod
@@ -138,8 +150,8 @@ class Registry:
         row = self._store.settings()
         audit = AuditRow(self._clock(), actor(), "settings", "", "", row.generation + 1, "ok")
         sign = self._keyring.signer()  # before sealing
-        changed = with_max_ttl(self._keyring, row, seconds, self._clock(), self.shared_now())
-        self._store.set_settings(changed, audit, sign)
+        settings = with_max_ttl(opened_settings(self._keyring, row), seconds, self.shared_now())
+        self._store.set_settings(next_settings(self._keyring, row, self._clock(), settings), audit, sign)
 
     def longest_use(self, kind: str, name: str) -> tuple[int, int]:
         """For how many seconds more somebody may use a version of a name that is replaced now: by a handle, and by a lease.
@@ -238,29 +250,34 @@ class Registry:
             self._reads.add(for_the_record(str(kind)), for_the_record(str(name)), number, error.code, action)
 
     def _current(self, kind: str, name: str) -> Document:
-        connection = self._store.session()
-        known: _Opened | None = connection.memo.get((kind, name))
+        connection, key = self._store.session(), (kind, name)
+        known: _Opened | None = connection.memo.get(key)
         # Where nothing is known the last state will do: what is read from here on is not older.
         state = self._store.state(connection) if known else connection.epoch
-        if known and known.state is state:
+        if known is None:
+            check_kind(kind)
+            check_name(name)
+        elif known.state is state:
             return known.document
-        connection.memo.pop((kind, name), None)
-        check_kind(kind)
-        check_name(name)
-        found = self._store.load(connection, kind, name)
-        generation = self._keyring.check(*found[:2]).generation if found else 0
-        if self._seen.known.get((kind, name)) != generation:
-            found = self._records.newest(kind, name, lambda: self._store.load(connection, kind, name), found)
-        if found is None or found[0].deleted:
+        rows = self._store.load(connection, kind, name)
+        # The same bytes were proved before, tag and all; whether others have seen newer ones since, the mark knows.
+        if known and rows == known.rows and self._seen.known.get(key) == known.rows[0].generation:
+            known.state = state
+            return known.document
+        rows = self._records.newest(kind, name, lambda: self._store.load(connection, kind, name), rows)
+        opened = self._opened(kind, name, rows, known, state)
+        connection.remember(key, opened)
+        return opened.document
+
+    def _opened(self, kind: str, name: str, rows: _Rows | None, known: _Opened | None, state: object) -> _Opened:
+        if rows is None or rows[0].deleted:
             raise self._records.missing(kind, name)
-        head, _, sealed = found
+        head, _, sealed = rows
         if not head.current:
             raise NotFound(f"{kind}/{name} has only a pending version: promote it first")
         # Of the same version and bytes comes the same document: only the head had to be proved again.
-        same = known.document if known and known.sealed == sealed else None
-        document = same or self._records.open(kind, name, sealed, f"{kind}/{name}")
-        connection.remember((kind, name), _Opened(state, sealed, document))
-        return document
+        same = known.document if known and known.rows[2] == sealed else None
+        return _Opened(state, rows, same or self._records.open(kind, name, sealed, f"{kind}/{name}"))
 
     def _version(self, kind: str, name: str, version: int) -> Document:
         reference = Reference(kind, name, version)

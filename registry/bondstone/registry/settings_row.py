@@ -16,10 +16,9 @@ def settings_context(row: SealedSettings) -> Context:
     return Context("settings", row.registry_id, "", "", row.generation, row.changed_at)
 
 
-def first_settings(keyring: Keyring, max_ttl: int, now: int) -> SealedSettings:
-    """The row of a new registry, whose audit log is a chain from its first row on."""
-    row = SealedSettings(keyring.registry_id, now, 1, now, b"")
-    return _sealed(keyring, row, {"chained": True, "max_ttl": max_ttl})
+def first_settings(keyring: Keyring, now: int, settings: dict[str, Any]) -> SealedSettings:
+    """The row of a new registry."""
+    return _sealed(keyring, SealedSettings(keyring.registry_id, now, 1, now, b""), settings)
 
 
 def opened_settings(keyring: Keyring, row: SealedSettings) -> dict[str, Any]:
@@ -35,12 +34,16 @@ def longest_ttl(settings: dict[str, Any], now: int) -> int:
     return max(int(settings["max_ttl"]), before)
 
 
-def with_max_ttl(keyring: Keyring, row: SealedSettings, max_ttl: int, now: int, shared_now: int) -> SealedSettings:
-    """The row that takes this one's place. `shared_now` is by the store's clock, which rotations go by."""
-    changed = row._replace(generation=row.generation + 1, changed_at=max(now, row.changed_at))
-    settings = opened_settings(keyring, row)
+def with_max_ttl(settings: dict[str, Any], max_ttl: int, shared_now: int) -> dict[str, Any]:
+    """The settings with another `max_ttl`. `shared_now` is by the store's clock, which rotations go by."""
     until = shared_now + longest_ttl(settings, shared_now) * 1_000_000
-    return _sealed(keyring, changed, {**settings, "max_ttl": max_ttl, "longer_until": until})
+    return {**settings, "max_ttl": max_ttl, "longer_until": until}
+
+
+def next_settings(keyring: Keyring, row: SealedSettings, now: int, settings: dict[str, Any]) -> SealedSettings:
+    """The row that takes this one's place."""
+    changed = row._replace(generation=row.generation + 1, changed_at=max(now, row.changed_at))
+    return _sealed(keyring, changed, settings)
 
 
 def _sealed(keyring: Keyring, row: SealedSettings, settings: dict[str, Any]) -> SealedSettings:
