@@ -6,10 +6,13 @@ import signal
 import sys
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from bondstone.registry import Registry
+from bondstone.registry import BondstoneError, Registry
 from bondstone.registry.errors import AccessDenied, Conflict, RegistryUnavailable
+from bondstone.registry.journal import Step
 from bondstone.registry.keys import RawKey
 from bondstone.registry.lock import live
 from bondstone.registry.memory import MemoryStore
@@ -18,6 +21,7 @@ from bondstone.registry.sql import SqlStore
 from bondstone.registry.sqlite import SqliteDatabase
 from bondstone.registry.store import AuditRow, JournalLine, Sign
 
+SECOND = 1_000_000
 KIND, NAME = "aws-credentials", "prod"
 MAX_TTL = 300
 LOCK = 61_000_000  # microseconds after which the lock of a killed rotator has ended
@@ -159,6 +163,52 @@ def settled(registry: Registry, vendor: Vendor, *, current: int | None = None) -
 def usable(registry: Registry, vendor: Vendor) -> bool:
     """Whether who loads the name now gets a key that the vendor takes."""
     return vendor.good().get(registry.load(KIND, NAME).content.decode(), False)
+
+
+class InMemory:
+    """A registry in memory, whose clock can be set, and the vendor."""
+
+    def __init__(self, folder: Path) -> None:
+        self.vendor, self.store = Vendor(folder / "keys"), Mortal()
+        self.registry = first(self.store, self.vendor)
+
+    def rotation(self, **options: Any) -> Rotation:
+        return Rotation(self.registry, KIND, NAME, KeysOf(self.registry, self.vendor), **options)
+
+    def step(self) -> Step:
+        return self.registry.journal.read(KIND, NAME)[1]
+
+    def pass_seconds(self, seconds: float) -> None:
+        self.store.ahead += round(seconds * SECOND)
+
+    def versions(self) -> tuple[int, int, int]:
+        head = self.registry.head(KIND, NAME)
+        return head.current, head.previous, head.pending
+
+    def good(self, version: int) -> bool:
+        return self.vendor.good().get(self.registry.load(KIND, NAME, version).content.decode(), False)
+
+    def save_by_hand(self) -> None:
+        self.registry.save(KIND, NAME, self.vendor.make().encode(), overwrite=True)
+
+
+def refused(place: InMemory, call: str = "verify", error: Exception | None = None) -> None:
+    """A rotation that the vendor refused."""
+    place.vendor.refuses[call] = error or AccessDenied("no")
+    with suppress(BondstoneError):
+        place.rotation().rotate()
+    place.vendor.refuses.clear()
+
+
+def meanwhile(place: InMemory, call: str, act: Callable[[], object]) -> None:
+    """Do something in the middle of the vendor's `call`, once."""
+
+    def during(name: str) -> None:
+        if name == call:
+            place.vendor.during = lambda _: None
+            act()
+
+    place.vendor.during = during
 
 
 def child(path: str, folder: str, act: str, point: str, ahead: str) -> None:
