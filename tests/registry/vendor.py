@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -19,7 +20,7 @@ from bondstone.registry.memory import MemoryStore
 from bondstone.registry.rotation import Rotation
 from bondstone.registry.sql import SqlStore
 from bondstone.registry.sqlite import SqliteDatabase
-from bondstone.registry.store import AuditRow, JournalLine, Sign
+from bondstone.registry.store import AuditRow, JournalLine, Lease, Sign
 
 SECOND = 1_000_000
 KIND, NAME = "aws-credentials", "prod"
@@ -126,6 +127,8 @@ class Mortal(MemoryStore):
 
     ahead = 0
     dead = False
+    between: Callable[[], None] | None = None  # what happens right before a lease is written
+    away = 0  # how many renewals of a lock it will not answer
 
     def now(self) -> int:
         return super().now() + self.ahead
@@ -133,7 +136,23 @@ class Mortal(MemoryStore):
     def write_journal(self, line: JournalLine, audit: AuditRow, sign: Sign) -> None:
         if self.dead:
             raise RegistryUnavailable("the process is dead")
+        if self.away and threading.current_thread().name == "bondstone-rotation":
+            self.away -= 1
+            raise RegistryUnavailable("away")
         super().write_journal(line, audit, sign)
+
+    def take_lease(self, lease: Lease, audit: AuditRow, sign: Sign) -> None:
+        self._meanwhile()
+        super().take_lease(lease, audit, sign)
+
+    def extend_lease(self, lease_id: str, until: int) -> bool:
+        self._meanwhile()
+        return super().extend_lease(lease_id, until)
+
+    def _meanwhile(self) -> None:
+        act, self.between = self.between, None
+        if act:
+            act()
 
 
 class Killed(BaseException):
