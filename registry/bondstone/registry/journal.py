@@ -59,8 +59,22 @@ class Journal:
 
     def line(self, kind: str, name: str, number: int, step: Step, now: int) -> JournalLine:
         """A line, sealed."""
-        content = json.dumps(step._asdict(), sort_keys=True, separators=(",", ":")).encode()
-        row = JournalLine(kind, name, number, now, b"")
+        return self._sealed(JournalLine(kind, name, number, now, b""), _content(step))
+
+    def travelling(self, kind: str, name: str) -> bytes:
+        """What a copy takes along: a credential that is to be retired. Raises as `read`.
+
+        What is not promoted stays behind: nobody knows what became of it at its source since, and undoing it there deletes credentials.
+        """
+        _, step = self.read(kind, name)
+        travels = step.step in (*GRACE, *RETIRING)
+        return _content(step._replace(until=0, token=0)) if travels else b""
+
+    def arrived(self, kind: str, name: str, content: bytes, now: int) -> JournalLine | None:
+        """The line of a name that took `content` along."""
+        return self._sealed(JournalLine(kind, name, 1, now, b""), content) if content else None
+
+    def _sealed(self, row: JournalLine, content: bytes) -> JournalLine:
         return row._replace(sealed=self._keyring.seal(journal_context(self._keyring.registry_id, row), content))
 
     def _opened(self, line: JournalLine) -> Step | None:
@@ -76,6 +90,10 @@ class Journal:
         if not fields.keys() <= set(Step._fields):
             raise UnsupportedFormat(f"{what} was written by a newer bondstone: install that")
         return Step(**{**fields, "before": tuple(fields.get("before", ()))})
+
+
+def _content(step: Step) -> bytes:
+    return json.dumps(step._asdict(), sort_keys=True, separators=(",", ":")).encode()
 
 
 def journal_context(registry_id: str, line: JournalLine) -> Context:

@@ -245,8 +245,10 @@ class SqlStore:
 
     def adopt(self, names: Sequence[Adopted], audit: AuditRow, sign: Sign) -> None:
         def add(connection: Connection) -> None:
-            for head, tag, versions in names:
+            for head, tag, versions, line in names:
                 connection.change("add_head", {**head._asdict(), "tag": tag})
+                if line:
+                    _put(connection, line)
                 for row in versions:
                     values = {"version": row.version, "saved_at": row.saved_at, "sealed": row.envelope}
                     connection.change("add_version", {"kind": head.kind, "name": head.name, **values})
