@@ -5,9 +5,10 @@ row in the audit log, which keeps the history. The line is also the lock: who ho
 """
 
 import json
+from contextlib import suppress
 from typing import Any, NamedTuple
 
-from bondstone.registry.envelope import Context
+from bondstone.registry.envelope import Context, unreadable
 from bondstone.registry.errors import BondstoneError, UnsupportedFormat
 from bondstone.registry.keyring import Keyring
 from bondstone.registry.store import JournalLine, Store
@@ -86,10 +87,25 @@ class Journal:
     def _open(self, line: JournalLine) -> Step:
         what = f"the journal of {line.kind}/{line.name}"
         plain = self._keyring.open(journal_context(self._keyring.registry_id, line), line.sealed, what)
-        fields: dict[str, Any] = json.loads(plain)
-        if not fields.keys() <= set(Step._fields):
-            raise UnsupportedFormat(f"{what} was written by a newer bondstone: install that")
-        return Step(**{**fields, "before": tuple(fields.get("before", ()))})
+        return parsed(plain, what)
+
+
+def parsed(plain: bytes, what: str) -> Step:
+    """The step in a line: every field, of its type, in the one form. Raises `Unreadable`, or `UnsupportedFormat` if there are others."""
+    fields: object = None
+    with suppress(ValueError, TypeError, KeyError):
+        fields = json.loads(plain)
+        step = _step(fields)
+        typed = all(type(cell) is type(default) for cell, default in zip(step, Step(), strict=True))
+        if typed and all(type(item) is str for item in step.before) and _content(step) == plain:
+            return step
+    if isinstance(fields, dict) and fields.keys() > set(Step._fields):
+        raise UnsupportedFormat(f"{what} was written by a newer bondstone: install that")
+    raise unreadable(what)
+
+
+def _step(fields: Any) -> Step:
+    return Step(**{**fields, "before": tuple(fields["before"])})
 
 
 def _content(step: Step) -> bytes:
