@@ -13,7 +13,7 @@ from bondstone.registry.errors import AccessDenied
 from bondstone.registry.log import actor
 from bondstone.registry.rotation import Rotation
 from bondstone.registry.sqlite import SqliteDatabase
-from bondstone.registry.store import Overtaken
+from bondstone.registry.store import JournalLine, Overtaken
 from tests.registry.processes import at_once
 from tests.registry.vendor import (
     KEY,
@@ -100,6 +100,47 @@ def test_who_slept_between_two_steps_begins_none(place: InMemory, point: str) ->
     assert calls == []
     assert place.step().step == "current"
     assert usable(place.registry, place.vendor)
+
+
+def held_by_another(registry: Registry) -> None:
+    """Another process has taken the lock, and is at work."""
+    number, step = registry.journal.read(KIND, NAME)
+    until = registry.shared_now() + 30_000_000
+    line = registry.journal.line(KIND, NAME, number + 1, step._replace(until=until, holder="someone@there:1"), 5)
+    registry.write_journal(lambda: line, "rotate lock", 0)
+
+
+@pytest.mark.parametrize("point", ["started", "pending", "set", "verified"])
+def test_who_finds_another_at_work_begins_nothing(place: InMemory, point: str) -> None:
+    """The same while the other one is in the middle of it: its lock is not renewed for it."""
+    calls: list[str] = []
+
+    def watch() -> None:
+        held_by_another(place.registry)
+        place.vendor.during = calls.append
+
+    with pytest.raises(Overtaken):
+        place.rotation(at=once(point, watch)).rotate()
+
+    assert calls == []
+    assert place.step().holder == "someone@there:1"
+
+
+def test_who_loses_the_lock_in_the_same_moment_is_told_to_whom(place: InMemory) -> None:
+    """Both looked, and nobody had it; one wrote first."""
+
+    class Raced(Registry):
+        raced = False
+
+        def write_journal(self, line: Callable[[], JournalLine], action: str, version: int) -> None:
+            if not self.raced:
+                self.raced = True
+                held_by_another(place.registry)
+            super().write_journal(line, action, version)
+
+    raced = Raced.open(place.store, KEY)
+    with pytest.raises(Conflict, match=r"someone@there:1 is rotating .* holds the lock until 20"):
+        Rotation(raced, KIND, NAME, KeysOf(raced, place.vendor)).rotate()
 
 
 @pytest.mark.parametrize("point", ["disabling", "disabled"])
