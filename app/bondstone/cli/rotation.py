@@ -31,6 +31,7 @@ def rotate(
         _due(as_json=as_json)
         return
     reference = whole(name)
+    current_registry().head(reference.kind, reference.name)  # what is not there is told before anything is asked
     if compromised:
         _warn(reference, yes=yes)
     if finish:

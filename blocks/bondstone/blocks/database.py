@@ -42,6 +42,11 @@ class DatabaseCredentials(Block):
     database: Word | None = Field(
         default=None, description="Name of the database, or path of a file.", examples=["dwh"]
     )
+    rotates_with: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None,
+        description="The other login role of the same owner, which takes turns with this one (PostgreSQL).",
+        examples=["reader_b"],
+    )
     query: dict[str, str] = Field(
         default_factory=dict, description="Options of the driver; no secrets.", examples=[{"sslmode": "verify-full"}]
     )
@@ -69,4 +74,6 @@ class DatabaseCredentials(Block):
     def _whole(self) -> Self:
         if self.password and not self.username:
             raise PydanticCustomError("half", "password goes with username")
+        if self.rotates_with and (not self.username or self.rotates_with == self.username):
+            raise PydanticCustomError("pair", "rotates_with is another role than username, and goes with it")
         return self

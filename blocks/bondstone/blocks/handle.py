@@ -144,7 +144,7 @@ def _arrived[B: Block](block: type[B], name: str, url: str, registry_id: str, tt
     """One handle per process: a hundred tasks that carry it ask once."""
     key = (block, name, url, registry_id, ttl)
     if key not in _handles:
-        _handles[key] = Handle(block, name, registry_at(url, registry_id), ttl=ttl)
+        _handles.setdefault(key, Handle(block, name, registry_at(url, registry_id), ttl=ttl))
     return cast("Handle[B]", _handles[key])
 
 

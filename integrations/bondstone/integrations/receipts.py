@@ -30,3 +30,11 @@ class CommitReceipt(Receipt):
     group: str | None
     key: str | None
     already: bool
+
+
+@dataclass(frozen=True)
+class CheckoutReceipt(Receipt):
+    """One repository's files in a folder: `commit` is their id, `path` the folder, or the block's `subpath` in it."""
+
+    commit: str
+    path: str

@@ -14,6 +14,7 @@ import psycopg
 CHANNEL = b"bondstone"
 _POLL_SECONDS = 60.0  # a dead connection is noticed then
 _LONGEST_PAUSE = 30.0
+_START_SECONDS = 0.5
 
 
 class Listener:
@@ -35,24 +36,27 @@ class Listener:
             self._starting = threading.Lock()  # forked: the parent's may be held
         with self._starting:
             if self._pid != os.getpid():
+                listening = threading.Event()
+                thread = threading.Thread(target=self._run, args=(listening,), daemon=True, name="bondstone-listener")
                 with suppress(RuntimeError):  # no new threads while the process ends
-                    threading.Thread(target=self._run, daemon=True, name="bondstone-listener").start()
+                    thread.start()
+                    listening.wait(_START_SECONDS)  # so that what is read from here on is not missed
                 self._pid = os.getpid()
 
-    def _run(self) -> None:
+    def _run(self, listening: threading.Event) -> None:
         pause = 1.0
-        while self._pid in (0, os.getpid()):
+        while True:
             with suppress(psycopg.Error):
-                self._listen()
+                self._listen(listening)
                 pause = 1.0
             self._epoch = object()  # what came meanwhile was missed
             threading.Event().wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _listen(self) -> None:
+    def _listen(self, listening: threading.Event) -> None:
         with self._connect() as raw:
             raw.execute(b"LISTEN " + CHANNEL)
-            self._epoch = object()
+            listening.set()
             while True:
                 for _ in raw.notifies(timeout=_POLL_SECONDS, stop_after=1):
                     self._epoch = object()
