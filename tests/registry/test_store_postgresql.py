@@ -98,12 +98,12 @@ def test_the_migrations_make_the_tables(registry: Registry, postgres: Server, da
     with postgres.connect(database) as raw:
         columns = raw.execute(
             "SELECT a.attname, c.collname FROM pg_attribute a JOIN pg_collation c ON c.oid = a.attcollation"
-            " JOIN pg_class t ON t.oid = a.attrelid WHERE t.relname IN ('heads', 'versions') AND t.relkind = 'r'"
+            " JOIN pg_class t ON t.oid = a.attrelid WHERE t.relname IN ('heads', 'versions', 'journal') AND t.relkind = 'r'"
         ).fetchall()
 
     assert differences == []
     assert revision == SCHEMA
-    assert sorted(columns) == [("kind", "C")] * 2 + [("name", "C")] * 2
+    assert sorted(columns) == [("kind", "C")] * 3 + [("name", "C")] * 3
 
 
 @pytest.mark.parametrize("version", ["r9999", "zzz"])
@@ -116,18 +116,24 @@ def test_a_newer_schema_is_refused(registry: Registry, postgres: Server, databas
         opened(url)
 
 
-def test_an_older_schema_is_migrated(registry: Registry, postgres: Server, database: str, url: str) -> None:
+@pytest.mark.parametrize("schema", ["r0001", "r0002"])
+def test_an_older_schema_is_migrated(
+    registry: Registry, postgres: Server, database: str, url: str, schema: str
+) -> None:
     """By whoever comes first, while others wait; what is there stays."""
     registry.save(KIND, "a", b"x")
     with postgres.connect(database) as raw:
-        raw.execute("ALTER TABLE audit DROP COLUMN mac; ALTER TABLE audit ALTER seq TYPE integer")
-        raw.execute("UPDATE alembic_version SET version_num = 'r0001'")
+        raw.execute("DROP TABLE journal; DROP TABLE leases")
+        if schema == "r0001":
+            raw.execute("ALTER TABLE audit DROP COLUMN mac; ALTER TABLE audit ALTER seq TYPE integer")
+        raw.execute("UPDATE alembic_version SET version_num = %s", (schema,))
 
     with ThreadPoolExecutor(4) as pool:
         others = list(pool.map(lambda _: opened(url), range(4)))
 
     assert [other.load(KIND, "a").content for other in others] == [b"x"] * 4
     assert others[0].save(KIND, "a", b"y", overwrite=True).version == 2
+    assert others[0].leases.take(KIND, "a", 2, 60) in others[1].leases.all()
     with postgres.connect(database) as raw:
         assert raw.execute("SELECT version_num FROM alembic_version").fetchall() == [(SCHEMA,)]
     for other in others:

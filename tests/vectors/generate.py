@@ -1,4 +1,4 @@
-"""Writes `envelope.json`, `head.json`, `keyring.json` and `audit.json` beside this file: inputs and outcomes, successes and failures.
+"""Writes the vectors beside this file, but for `published.json`: inputs and outcomes, successes and failures.
 
 Run it as `python tests/vectors/generate.py`. It is deterministic, and a test compares its output with the files: a vector never changes
 once a version that wrote it is released.
@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from bondstone.registry.audit_chain import AuditRow, ChainedRow, chained
 from bondstone.registry.envelope import Context, _derive, audit_key, fingerprint, mac_key, seal
 from bondstone.registry.head import Head
+from bondstone.registry.journal import Step, _content
+from bondstone.registry.store import JournalLine
 
 HERE = Path(__file__).parent
 ID = "000102030405060708090a0b0c0d0e0f"
@@ -329,9 +331,70 @@ def audits() -> Iterator[Vector]:
         yield case(f"a MAC cut to {cut} bytes", [good[0], good[1]._replace(mac=good[1].mac[:cut]), *good[2:]], 2, 3)
 
 
+def journals() -> Iterator[Vector]:
+    """Lines of the journal, and what is in those that open."""
+    good = Step(
+        "verified",
+        2,
+        "me@host:812",
+        1_767_225_660_000_000,
+        1_767_225_600_000_000,
+        1,
+        2,
+        ("AKIAEXAMPLE",),
+        300,
+        why="access_denied",
+    )
+    row = JournalLine("aws-credentials", "prod", 5, 1_767_225_601_000_000, b"")
+    text = _content(good)
+
+    def case(
+        name: str,
+        expect: str,
+        plain: bytes = text,
+        at: JournalLine = row,
+        type_: str = "journal",
+        there: JournalLine = row,
+    ) -> Vector:
+        where = Context(type_, ID, at.kind, at.name, at.number, at.at)
+        envelope = seal(KEY, 1, where, plain, salt=fixed(f"journal: {name}"))
+        line = there._asdict()
+        return {
+            "name": name,
+            "keys": {"1": KEY.hex()},
+            "registry_id": ID,
+            "line": {**line, "sealed": envelope.hex()},
+            "expect": expect,
+            **({"step": json.loads(plain)} if expect == "ok" else {}),
+        }
+
+    yield case("a line", "ok")
+    yield case("the first line, of a lock", "ok", _content(Step(token=1, holder="me@host:812", until=7)))
+    retired = Step("retired", 9, "ü@host:1", base=2**62, retires=2**62, retire_at=2**62, compromised=True)
+    yield case("a rotation at its end", "ok", _content(retired))
+    changes: dict[str, Any] = {"kind": "aws-credential", "name": "prod2", "number": 4, "at": row.at + 1}
+    for field, value in changes.items():
+        yield case(f"another {field}", "unreadable", there=row._replace(**{field: value}))
+    yield case("sealed as a version", "unreadable", type_="version")
+    yield case("a field more", "unsupported_format", text.replace(b"{", b'{"about":1,', 1))
+    yield case("a field less", "unreadable", text.replace(b'"base":1,', b""))
+    yield case("a field twice", "unreadable", text.replace(b'"base":1,', b'"base":1,"base":1,'))
+    yield case("white space", "unreadable", text.replace(b":", b": "))
+    yield case("fields in another order", "unreadable", json.dumps(good._asdict(), separators=(",", ":")).encode())
+    yield case("a number as text", "unreadable", text.replace(b'"base":1', b'"base":"1"'))
+    yield case("a number with a point", "unreadable", text.replace(b'"base":1', b'"base":1.0'))
+    yield case("a truth for a number", "unreadable", text.replace(b'"base":1', b'"base":true'))
+    yield case("a text for the list", "unreadable", text.replace(b'["AKIAEXAMPLE"]', b'"A"'))
+    yield case("a number in the list", "unreadable", text.replace(b'["AKIAEXAMPLE"]', b"[1]"))
+    yield case("no object", "unreadable", b"[]")
+    yield case("no JSON", "unreadable", b"{")
+    yield case("no UTF-8", "unreadable", text.replace(b"me@", b"\xff@"))
+    yield case("nothing", "unreadable", b"")
+
+
 def sources() -> dict[str, str]:
     """What each file must hold."""
-    parts = {"envelope": envelopes(), "head": heads(), "keyring": keyrings(), "audit": audits()}
+    parts = {"envelope": envelopes(), "head": heads(), "keyring": keyrings(), "audit": audits(), "journal": journals()}
     return {
         f"{name}.json": json.dumps(list(vectors), indent=1, ensure_ascii=True) + "\n" for name, vectors in parts.items()
     }

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from bondstone.registry.archive import END, HEAD, SETTINGS, VERSION, WHAT, ArchiveWriter, records
+from bondstone.registry.archive import END, HEAD, ROTATION, SETTINGS, VERSION, WHAT, ArchiveWriter, records
 from bondstone.registry.envelope import MALFORMED, unreadable
 from bondstone.registry.errors import Conflict, RegistryUnavailable, Unreadable
 from bondstone.registry.files import publish
@@ -46,7 +46,7 @@ class _Tally:
         self._progress = progress
 
     def add(self, name: WholeName) -> WholeName:
-        whole = hashlib.sha256(_head_body(name.head))
+        whole = hashlib.sha256(_head_body(name.head) + name.rotation)
         for version in name.versions:
             whole.update(_version_body(version)[:16] + hashlib.sha256(version.content).digest())
         self.names += 1
@@ -90,6 +90,8 @@ def _write(archive: ArchiveWriter, registry: Registry, tally: _Tally, lost: list
     archive.add(SETTINGS, json.dumps({"max_ttl": registry.max_ttl, "registry_id": registry.id}).encode())
     for name in map(tally.add, registry.whole_names(lost.append)):
         archive.add(HEAD, _head_body(name.head))
+        if name.rotation:
+            archive.add(ROTATION, name.rotation)
         for version in name.versions:
             archive.add(VERSION, _version_body(version))
     archive.add(END, _COUNTS.pack(tally.names, tally.versions))
@@ -171,6 +173,9 @@ def _grouped(found: Iterator[tuple[bytes, bytes]]) -> Iterator[WholeName]:
             version, saved_at = _VERSION.unpack(body[:16])
             name.versions.append(Plain(version, saved_at, body[16:]))
             versions += 1
+            continue
+        if type_ == ROTATION and name is not None and not (name.versions or name.rotation):
+            name = name._replace(rotation=body)
             continue
         if name is not None:
             yield name

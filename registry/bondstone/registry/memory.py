@@ -187,11 +187,13 @@ class MemoryStore:
 
     def adopt(self, names: Sequence[Adopted], audit: AuditRow, sign: Sign) -> None:
         with self._change([audit], sign):
-            for head, tag, versions in names:
+            for head, tag, versions, line in names:
                 if head[:2] in self._heads or any((*head[:2], row.version) in self._versions for row in versions):
                     raise Conflict("a name that was to be added is there already")
                 self._heads[head[:2]] = (head, tag)
                 self._versions |= {(*head[:2], row.version): row for row in versions}
+                if line:
+                    self._put(line)
 
     def purge(self, kind: str, name: str, through: int, audit: AuditRow, sign: Sign) -> int:
         with self._change([audit], sign):

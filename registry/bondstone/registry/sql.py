@@ -248,8 +248,10 @@ class SqlStore:
 
     def adopt(self, names: Sequence[Adopted], audit: AuditRow, sign: Sign) -> None:
         def add(connection: Connection) -> None:
-            connection.changes("add_head", ({**head._asdict(), "tag": tag} for head, tag, _ in names))
-            connection.changes("add_version", (_version(head, row) for head, _, rows in names for row in rows))
+            connection.changes("add_head", ({**name.head._asdict(), "tag": name.tag} for name in names))
+            connection.changes("add_version", (_version(name.head, row) for name in names for row in name.versions))
+            for line in (name.line for name in names if name.line):
+                _put(connection, line)
 
         self._write(add, [audit], sign, duplicate=Conflict("a name that was to be added is there already"))
 

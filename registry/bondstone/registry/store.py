@@ -41,6 +41,7 @@ class Adopted(NamedTuple):
     head: Head
     tag: bytes
     versions: Sequence[Sealed]
+    line: "JournalLine | None" = None
 
 
 class SealedSettings(NamedTuple):

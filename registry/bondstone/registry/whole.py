@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from bondstone.registry.errors import Unreadable, UnsupportedFormat, WrongKey
 from bondstone.registry.head import Head
+from bondstone.registry.journal import Journal
 from bondstone.registry.listings import printable
 from bondstone.registry.records import Records
 from bondstone.registry.results import Plain, SetBack, WholeName
@@ -28,6 +29,7 @@ def whole_names(records: Records, lost: Callable[[str], None]) -> Iterator[Whole
 
 def _whole_name(records: Records, head: Head, lost: Callable[[str], None]) -> WholeName:
     kind, name, versions = head.kind, head.name, []
+    head, rotation = _with_rotation(records, head, lost)
     rows = {row.version: row for row in records.store.history(kind, name)}
     # Planted numbers, and those of a later moment than the head's, are left out.
     erased = (n for n in rows if type(n) is int and 0 < n <= head.deleted_through)
@@ -37,13 +39,29 @@ def _whole_name(records: Records, head: Head, lost: Callable[[str], None]) -> Wh
             versions.append(Plain(number, document.saved_at, document.content))
         except (Unreadable, WrongKey, UnsupportedFormat):
             lost(f"{kind}/{name}@{number}")
-    return WholeName(head, versions)
+    return WholeName(head, versions, rotation)
+
+
+def _with_rotation(records: Records, head: Head, lost: Callable[[str], None]) -> tuple[Head, bytes]:
+    """A head, and where its rotation stood at that moment."""
+    while True:
+        rotation = b""
+        try:
+            rotation = Journal(records.store, records.keyring).travelling(head.kind, head.name)
+            now = records.head(head.kind, head.name)
+        except (Unreadable, WrongKey, UnsupportedFormat):
+            lost(f"the rotation of {head.kind}/{head.name}")
+            return head, rotation
+        if now is None or now.generation == head.generation:
+            return head, rotation
+        head = now
 
 
 def adopted(records: Records, name: WholeName) -> Adopted:
     """A name of another registry, as it is, sealed for this one."""
-    head, versions = name
-    return Adopted(head, records.keyring.tag(head), [_sealed(records, head, plain) for plain in versions])
+    head, versions, rotation = name
+    line = Journal(records.store, records.keyring).arrived(head.kind, head.name, rotation, head.changed_at)
+    return Adopted(head, records.keyring.tag(head), [_sealed(records, head, plain) for plain in versions], line)
 
 
 def _sealed(records: Records, head: Head, plain: Plain) -> Sealed:

@@ -16,7 +16,19 @@ import pytest
 from bondstone.registry.errors import BondstoneError, Conflict, Unreadable
 from bondstone.registry.head import Head
 from bondstone.registry.keyring import WrappedKeyring
-from bondstone.registry.store import AuditRow, ChainedRow, Resealed, Retagged, Sealed, SealedSettings, Store
+from bondstone.registry.store import (
+    AuditRow,
+    ChainedRow,
+    JournalLine,
+    Lease,
+    Overtaken,
+    Relined,
+    Resealed,
+    Retagged,
+    Sealed,
+    SealedSettings,
+    Store,
+)
 
 KIND = "secret"
 KEY = (1).to_bytes(4)
@@ -40,6 +52,15 @@ def sealed(version: int, text: bytes = b"text", key: bytes = KEY) -> Sealed:
 
 def tag(text: bytes = b"", key: bytes = KEY) -> bytes:
     return key + text.ljust(32, b"\0")
+
+
+def line(number: int, name: str = "a", text: bytes = b"line") -> JournalLine:
+    """A line of the journal."""
+    return JournalLine(KIND, name, number, 100 + number, text)
+
+
+def lease(lease_id: str, name: str, until: int) -> Lease:
+    return Lease(lease_id, KIND, name, 1, "someone@here:1", 700, until)
 
 
 def refuse(seq: int, previous: bytes, row: AuditRow) -> bytes:
@@ -566,3 +587,176 @@ class StoreSuite:
         with pytest.raises(BondstoneError):
             store.settings()
         assert issubclass(Unreadable, BondstoneError)
+
+    # --- the journal and the leases ---
+
+    def put(self, store: Store, number: int, name: str = "a", text: bytes = b"line") -> JournalLine:
+        """A line of the journal, written."""
+        row = line(number, name, text)
+        store.write_journal(row, audited("rotate", name, number), sign)
+        return row
+
+    def rotations(self, store: Store) -> object:
+        """All that is there, the journal and the leases too."""
+        return self.contents(store), store.journals(("", ""), 1000), store.leases()
+
+    def test_a_journal_that_was_never_written(self, made: Store) -> None:
+        """Nothing is told as nothing."""
+        assert made.journal(KIND, "a") is None
+        assert made.journals(("", ""), 10) == []
+
+    def test_a_line_takes_the_place_of_the_one_before(self, made: Store) -> None:
+        """Of each name there is one, the last; every step is on record."""
+        self.put(made, 1)
+        self.put(made, 1, "b")
+        last = self.put(made, 2, text=bytes(range(256)))
+
+        assert self.beside(made).journal(KIND, "a") == last
+        assert type(made.journals(("", ""), 1)[0].sealed) is bytes
+        assert [line.row.version for line in made.audit_from(0, 10)] == [1, 1, 2]
+
+    @pytest.mark.parametrize("number", [1, 2, 4, 9])
+    def test_a_line_of_another_number_is_refused(self, made: Store, number: int) -> None:
+        """Who had not seen the last line changes nothing, and is told that somebody else goes on with it."""
+        self.put(made, 1)
+        self.put(made, 2)
+        before = self.rotations(made)
+
+        with pytest.raises(Overtaken):
+            made.write_journal(line(number, "a", b"other"), audited("rotate"), sign)
+
+        assert self.rotations(made) == before
+
+    def test_a_first_line_is_of_number_1(self, made: Store) -> None:
+        """There is none before it."""
+        with pytest.raises(Overtaken):
+            self.put(made, 2)
+
+        assert made.journals(("", ""), 10) == []
+
+    def test_of_several_rotators_one_writes(self, made: Store) -> None:
+        """Eight that read the same line: one of them has the next number, the first one too."""
+        for number in (1, 2):
+            start = threading.Barrier(8)
+
+            def write(mine: int, number: int = number, start: threading.Barrier = start) -> bool:
+                store = self.beside(made)
+                start.wait()
+                try:
+                    self.put(store, number, text=b"%d" % mine)
+                except Overtaken:
+                    return False
+                finally:
+                    store.close()
+                return True
+
+            with ThreadPoolExecutor(8) as pool:
+                assert list(pool.map(write, range(8))).count(True) == 1
+        assert len(made.audit_from(0, 100)) == 2
+
+    def test_a_head_moves_together_with_the_journal(self, made: Store) -> None:
+        """Version, head, line and record are of one transaction."""
+        head = self.save(made)
+        self.put(made, 1)
+        moved = head.staged(2, 200)
+
+        made.commit(moved, tag(b"two"), sealed(2), audited("stage", version=2), sign, line=line(2))
+
+        assert made.head(KIND, "a") == (moved, tag(b"two"))
+        assert made.version(KIND, "a", 2) == sealed(2)
+        assert made.journal(KIND, "a") == line(2)
+        assert [line.row.action for line in made.audit(limit=1)] == ["stage"]
+
+    @pytest.mark.parametrize("number", [1, 3])
+    def test_a_head_does_not_move_without_the_journal(self, made: Store, number: int) -> None:
+        """Somebody took over the rotation: neither version, nor head, nor record are left of the commit."""
+        head = self.save(made)
+        self.put(made, 1)
+        before = self.rotations(made)
+
+        with pytest.raises(Overtaken):
+            made.commit(head.staged(2, 200), tag(), sealed(2), audited("stage"), sign, line=line(number))
+
+        assert self.rotations(made) == before
+
+    def test_the_journal_does_not_move_without_the_head(self, made: Store) -> None:
+        """Somebody saved meanwhile: the line stays what it was."""
+        head = self.save(made)
+        self.save(made)
+        self.put(made, 1)
+        before = self.rotations(made)
+
+        with pytest.raises(Conflict) as caught:
+            made.commit(head.staged(2, 200), tag(), None, audited("stage"), sign, line=line(2))
+
+        assert not isinstance(caught.value, Overtaken)
+        assert self.rotations(made) == before
+
+    def test_the_journal_by_the_page(self, made: Store) -> None:
+        """By kind, then name, in the order of their bytes, each once."""
+        names = ["b", "a/c", "a-b", "ab", "a.b", "a_b", "0"]
+        for name in names:
+            self.put(made, 1, name)
+        found, after = [], ("", "")
+        while page := made.journals(after, 3):
+            found += [line.name for line in page]
+            after = page[-1][:2]
+
+        assert found == sorted(names)
+
+    def test_lines_are_sealed_again(self, made: Store) -> None:
+        """What is still as it was read; a line that moved on is left, and not counted."""
+        old, other = self.put(made, 1), self.put(made, 1, "b")
+        self.put(made, 2, "b", b"later")
+
+        assert made.reseal([], [], [Relined(old, b"new"), Relined(other, b"new"), Relined(line(1, "c"), b"new")]) == 1
+
+        assert made.journal(KIND, "a") == old._replace(sealed=b"new")
+        assert made.journal(KIND, "b") == line(2, "b", b"later")
+
+    def test_leases_are_taken_extended_and_released(self, made: Store) -> None:
+        """What was taken is told to everybody, in the order of kind, name and end; taking is on record."""
+        leases = [lease("1", "b", 900), lease("2", "a", 900), lease("3", "a", 800), lease("4", "a", 800)]
+        for item in leases:
+            made.take_lease(item, audited("lease", item.name), sign)
+        other = self.beside(made)
+
+        assert [item.id for item in other.leases()] == ["3", "4", "2", "1"]
+        assert other.leases()[3] == leases[0]
+        assert [line.row.action for line in made.audit_from(0, 10)] == ["lease"] * 4
+        assert other.extend_lease("3", 2**62) is True
+        assert [(item.id, item.until) for item in made.leases()][:3] == [("4", 800), ("2", 900), ("3", 2**62)]
+        other.release_lease("4")
+        other.release_lease("4")
+        assert [item.id for item in made.leases()] == ["2", "3", "1"]
+        assert made.extend_lease("4", 5) is False
+
+    def test_a_lease_is_not_taken_twice(self, made: Store) -> None:
+        """One of the same id stays as it is."""
+        made.take_lease(lease("1", "a", 900), audited("lease"), sign)
+        before = self.rotations(made)
+
+        with pytest.raises(Conflict):
+            made.take_lease(lease("1", "b", 901), audited("lease"), sign)
+
+        assert self.rotations(made) == before
+
+    def test_journal_and_leases_need_a_signature(self, made: Store) -> None:
+        """What cannot be recorded does not happen."""
+        self.put(made, 1)
+        before = self.rotations(made)
+        for change in (
+            lambda: made.write_journal(line(2), audited(), refuse),
+            lambda: made.write_journal(line(1, "b"), audited(), refuse),
+            lambda: made.take_lease(lease("1", "a", 9), audited(), refuse),
+        ):
+            with pytest.raises(RuntimeError, match="no signature"):
+                change()
+            assert self.rotations(made) == before
+
+    def test_everybody_has_the_same_clock(self, made: Store) -> None:
+        """In microseconds, and it goes forward."""
+        times = [store.now() for store in (made, self.beside(made), made)]
+
+        assert times == sorted(times)
+        assert all(type(time) is int and 1_700_000_000 < time / 1e6 < 5_000_000_000 for time in times)
