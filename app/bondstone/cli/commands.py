@@ -406,7 +406,9 @@ def doctor(
 
 @app.command("completion")
 def completion_script(
-    shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(help="Which shell.", show_default=False)],
+    shell: Annotated[
+        Literal["bash", "zsh", "fish"], typer.Argument(metavar="SHELL", help="bash, zsh or fish.", show_default=False)
+    ],
 ) -> None:
     """Print what makes a shell complete commands, kinds, names and fields.
 

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bondstone.blocks import Block, InvalidBlock
+from bondstone.blocks import Block, InvalidBlock, InvalidName, Reference
 from bondstone.blocks.describe import Field, fields_of
 from bondstone.cli.ask import ask, at_terminal
 from bondstone.registry.registry import MAX_DOCUMENT
@@ -109,7 +109,7 @@ def _read(one: Given, subject: str) -> bytes:
         if one.source == "stdin":
             content = sys.stdin.buffer.read(MAX_DOCUMENT + 1) if sys.stdin else b""
         else:
-            with Path((one.text or "")[1:]).expanduser().open("rb") as file:
+            with _path(one.text or "").open("rb") as file:
                 content = file.read(MAX_DOCUMENT + 1)
     except (OSError, ValueError, RuntimeError) as error:  # the last: ~nobody
         # Without the path: a secret may begin with @.
@@ -128,6 +128,12 @@ def _read(one: Given, subject: str) -> bytes:
     return content
 
 
+def _path(text: str) -> Path:
+    if text == "@":
+        raise ValueError
+    return Path(text[1:]).expanduser()
+
+
 def _decoded(field: Field, content: bytes, subject: str) -> str | bytes:
     """Text of one line loses the line end that editors and `echo` add. Of several, as in a PEM file, it belongs to the text."""
     try:
@@ -144,6 +150,8 @@ def _decoded(field: Field, content: bytes, subject: str) -> str | bytes:
 
 def _typed(field: Field, text: str | bytes, subject: str, *, inline: bool = False) -> Any:
     """`text`, or the JSON in it if the field takes a list or a mapping; pydantic does the rest."""
+    if field.holds_blocks and isinstance(text, str) and not field.structured:
+        return _referred(field, text, subject)
     if not field.structured:
         return text
     try:
@@ -156,6 +164,16 @@ def _typed(field: Field, text: str | bytes, subject: str, *, inline: bool = Fals
             raise InvalidBlock(f"{subject}: takes references here, such as {json.dumps(_example(field))}")
         return value
     raise fault
+
+
+def _referred(field: Field, text: str, subject: str) -> str:
+    """`text`, if it is a reference; pydantic's way to say that it is not would not say what is."""
+    try:
+        return Reference.parse(text)
+    except InvalidName:
+        pass
+    kinds = [f"{kind}/NAME" for kind in field.type.split(" | ") if kind not in ("any", "str")]
+    raise InvalidBlock(f"{subject}: takes the name of a saved block: {' or '.join(kinds)}")
 
 
 def _example(field: Field) -> Any:
