@@ -2,23 +2,41 @@
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
-from bondstone.blocks import Block, Secret
-from bondstone.registry import current_registry
+from bondstone.blocks import Block, S3Bucket, Secret
+from bondstone.cli.commands import app
+from bondstone.cli.faults import exit_code_and_line
+from bondstone.registry import BondstoneError, current_registry
 from bondstone.registry.keys import make_key_file
 from tests.app.program import PROGRAM, SENTINEL, Ended, bondstone, on_a_terminal
+from tests.docs.test_complete import error_classes
 
 Cli = Callable[..., Ended]
+COLOUR = "\x1b\\[[0-9;]*3[0-7]"
 KEY_MISSING, WRONG_KEY, KEY_EXPOSED, UNAVAILABLE, BUG, OUTPUT, PIPE_CLOSED = 11, 12, 13, 16, 70, 74, 141
-COMMANDS = ["init", "save", "show", "ls", "history", "rm", "types", "audit", "doctor", "demo"]
+
+
+def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command, those below others too, as it is typed."""
+    for name, command in dict((group or get_command(app)).commands).items():
+        yield (*path, name)
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+
+
+COMMANDS = list(commands())
 
 
 def test_first_steps(home: Path, data: Path, key_path: Path) -> None:
@@ -141,20 +159,76 @@ def test_doctor_tells_of_a_key_beside_the_data(cli: Cli, home: Path, monkeypatch
     assert "beside the data" in cli("doctor").out
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_each_help_has_an_example(cli: Cli, command: str) -> None:
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_each_help_has_an_example(cli: Cli, command: tuple[str, ...]) -> None:
     """And each example is one of that command."""
-    ended = cli(command, "--help")
+    ended = cli(*command, "--help")
 
+    example = ended.out.partition("Example:\n")[2].partition("\n\n")[0]
+    lines = [line.strip() for line in example.splitlines()]
     assert ended.code == 0
-    assert f"Example:\n    bondstone {command}" in ended.out
+    assert lines
+    assert all(f"bondstone {' '.join(command)}" in line for line in lines if line.startswith("bondstone"))
+    assert lines[0].startswith("bondstone ")
 
 
 def test_help_and_version(cli: Cli) -> None:
     """Without a command there is help; the version is one line."""
     assert cli().out.rstrip() == cli("--help").out.rstrip()
-    assert all(f"  {command} " in cli("--help").out for command in COMMANDS)
+    assert all(f"  {command[0]} " in cli("--help").out for command in COMMANDS)
     assert cli("--version").out.startswith("bondstone ")
+
+
+def test_colours_are_for_terminals_only(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe gets none, whatever is set; a terminal gets them unless NO_COLOR says no. Also in the help."""
+    for arguments in (["--help"], ["doctor"]):
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        coloured, piped = on_a_terminal(*arguments), bondstone(*arguments, FORCE_COLOR="1", CLICOLOR_FORCE="1")
+        monkeypatch.setenv("NO_COLOR", "1")
+        plain = on_a_terminal(*arguments)
+
+        assert re.search(COLOUR, coloured.out)
+        assert not re.search(COLOUR, plain.out)
+        assert "\x1b" not in piped.out + piped.err
+
+
+@pytest.mark.parametrize("error", sorted({*error_classes()}, key=lambda error: error.code))
+def test_each_error_code_has_its_exit_code(error: type[BondstoneError]) -> None:
+    """It is the class's own, one for what a caller would do; the line is the error's text."""
+    assert exit_code_and_line(error("text")) == (error.exit_code, "text")
+    assert error.exit_code in {1, *range(3, 64)}  # 2 is for usage, from 64 on there are sysexits.h and signals
+
+
+def test_errors_that_ask_for_different_things_differ() -> None:
+    """A script can tell them apart by the exit code."""
+    codes = defaultdict[int, set[str]](set)
+    for error in error_classes():
+        codes[error.exit_code].add(error.code)
+
+    assert [same for same in codes.values() if len(same) > 1] == [{"invalid_block", "invalid_class"}]
+
+
+LISTINGS = [
+    ["ls"],
+    ["history", "secret/x"],
+    ["types"],
+    ["types", "secret"],
+    ["audit"],
+    ["audit", "verify"],
+    ["key", "ls"],
+]
+
+
+@pytest.mark.parametrize("arguments", [*LISTINGS, ["key", "check"], ["doctor"], ["show", "secret/x"]], ids=" ".join)
+def test_every_listing_has_json(cli: Cli, home: Path, arguments: list[str]) -> None:
+    """One document, and nothing else on standard output."""
+    Secret(value=SENTINEL).save("x")
+
+    ended = cli(*arguments, "--json")
+
+    assert ended.code == 0
+    assert json.loads(ended.out)
+    assert SENTINEL not in ended.out
 
 
 def test_a_bug_shows_its_type_and_place_only(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,17 +310,64 @@ def test_a_warning_is_one_line(home: Path) -> None:
     assert ended.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["show", "secret/missing"], ["ls"]])
-def test_a_start_imports_little(home: Path, arguments: list[str]) -> None:
-    """Neither SQLAlchemy nor a vendor's library, and rich only for a terminal."""
-    bondstone("init")
-    code = f"import sys; sys.argv = ['bondstone', *{arguments}]; from bondstone.cli import main; main(); print(*sys.modules)"
+HEAVY = {"sqlalchemy", "alembic", "rich", "asyncio", "boto3", "botocore", "obstore", "s3fs", "icechunk", "arraylake", "zarr", "xarray",
+    "prefect", "distributed", "dask", "numpy", "pandas", "psycopg", "hvac", "requests", "httpx", "keyring", "moto"}  # fmt: skip
+NEEDED = {"copy": {"sqlalchemy", "alembic", "asyncio"}}  # it makes a registry
+TRIED = [
+    *(["--help"], ["--version"], ["init"], ["save", "secret/y", "value=@TMP/v"], ["show", "secret/missing"]),
+    *(
+        ["show", "secret/x"],
+        ["show", "s3-bucket/b", "--json"],
+        ["ls"],
+        ["history", "secret/x"],
+        ["rm", "secret/x", "--yes"],
+    ),
+    *(["types"], ["types", "icechunk-repo"], ["audit"], ["audit", "verify"], ["audit", "checkpoint"], ["key", "ls"]),
+    *(
+        ["key", "check"],
+        ["key", "add", "key-file:TMP/keys/k"],
+        ["key", "rotate"],
+        ["key", "export-recovery", "--to", "TMP/keys/r"],
+    ),
+    *(
+        ["key", "remove", "none", "--yes"],
+        ["backup", "TMP/backup", "--key-file", "TMP/keys/b"],
+        ["restore", "TMP/none"],
+    ),
+    *(["copy", "--to", "sqlite:///TMP/other/copy.db"], ["doctor"], ["completion", "bash"], ["demo", "--help"]),
+]
+
+
+def test_every_command_is_tried_below() -> None:
+    """So that a new one is told how much it may import."""
+    tried = {" ".join(arguments) for arguments in TRIED}
+    groups = {command[:-1] for command in COMMANDS if len(command) > 1}
+
+    assert not [
+        command
+        for command in COMMANDS
+        if command not in groups and not any(f"{' '.join(command)} " in f"{one} " for one in tried)
+    ]
+
+
+@pytest.mark.parametrize("arguments", TRIED, ids=" ".join)
+def test_a_start_imports_little(home: Path, tmp_path: Path, arguments: list[str]) -> None:
+    """No command loads a vendor's library, nor SQLAlchemy and Alembic where nothing is made; rich is for terminals."""
+    Secret(value="v").save("x")
+    S3Bucket(bucket="reports").save("b")
+    (tmp_path / "v").write_text("v")
+    typed = [word.replace("TMP", str(tmp_path)) for word in arguments]
+    code = (
+        f"import sys, atexit; sys.argv = ['bondstone', *{typed}]\n"
+        "atexit.register(lambda: print(*sys.modules, file=sys.stderr))\nfrom bondstone.cli import main; sys.exit(main())"
+    )
 
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
 
-    loaded = {name.partition(".")[0] for name in ended.stdout.split()}
-    assert "typer" in loaded
-    assert not loaded & {"sqlalchemy", "alembic", "rich", "boto3", "obstore", "icechunk", "prefect", "asyncio"}
+    loaded = {name.partition(".")[0] for name in ended.stderr.split()}
+    assert "unexpected" not in ended.stderr
+    assert {"typer", "bondstone"} <= loaded
+    assert loaded & HEAVY <= NEEDED.get(arguments[0], set())
 
 
 def test_ctrl_c_is_130(home: Path) -> None:

@@ -201,16 +201,6 @@ def test_a_terminal_gets_headings(saved: AwsCredentials) -> None:
     assert SENTINEL not in ended.out
 
 
-def test_no_color_is_heard(saved: AwsCredentials, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`NO_COLOR` leaves a terminal without colours."""
-    coloured = on_a_terminal("doctor")
-    monkeypatch.setenv("NO_COLOR", "1")
-    plain = on_a_terminal("doctor")
-
-    assert "\x1b[32m" in coloured.out
-    assert "\x1b[32m" not in plain.out
-
-
 def test_a_name_cannot_command_a_terminal(cli: Cli, saved: AwsCredentials, data: Path) -> None:
     """What others wrote into the registry is shown with its control characters spelt out."""
     with sqlite3.connect(data) as raw:
