@@ -30,7 +30,8 @@ KEY_MISSING, WRONG_KEY, KEY_EXPOSED, UNAVAILABLE, BUG, OUTPUT, PIPE_CLOSED = 11,
 
 def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Every command, those below others too, as it is typed."""
-    for name, command in dict((group or get_command(app)).commands).items():
+    top: Any = group or get_command(app)
+    for name, command in dict(top.commands).items():
         yield (*path, name)
         if hasattr(command, "commands"):
             yield from commands(command, (*path, name))
@@ -192,7 +193,10 @@ def test_colours_are_for_terminals_only(home: Path, monkeypatch: pytest.MonkeyPa
         assert "\x1b" not in piped.out + piped.err
 
 
-@pytest.mark.parametrize("error", sorted({*error_classes()}, key=lambda error: error.code))
+ERRORS: list[type[BondstoneError]] = sorted(error_classes(), key=lambda error: error.code + error.__name__)
+
+
+@pytest.mark.parametrize("error", ERRORS)
 def test_each_error_code_has_its_exit_code(error: type[BondstoneError]) -> None:
     """It is the class's own, one for what a caller would do; the line is the error's text."""
     assert exit_code_and_line(error("text")) == (error.exit_code, "text")
@@ -202,7 +206,7 @@ def test_each_error_code_has_its_exit_code(error: type[BondstoneError]) -> None:
 def test_errors_that_ask_for_different_things_differ() -> None:
     """A script can tell them apart by the exit code."""
     codes = defaultdict[int, set[str]](set)
-    for error in error_classes():
+    for error in ERRORS:
         codes[error.exit_code].add(error.code)
 
     assert [same for same in codes.values() if len(same) > 1] == [{"invalid_block", "invalid_class"}]

@@ -423,7 +423,10 @@ def completion_script(
 
 @app.command()
 def demo(
-    engine: Annotated[Literal["prefect", "dask", "plain"], typer.Option(help="What runs the flows.")] = "prefect",
+    engine: Annotated[
+        Literal["prefect", "dask", "plain"],
+        typer.Option(metavar="ENGINE", help="What runs the flows: prefect, dask or plain."),
+    ] = "prefect",
     folder: Annotated[Path, typer.Option(metavar="PATH", help="Where everything is put.")] = Path("bondstone-demo"),
 ) -> None:
     """Watch the whole of bondstone at work on this machine.
