@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bondstone.blocks import AwsCredentials, Block, Secret
+from bondstone.blocks import AwsCredentials, Block, IcechunkRepo, InvalidBlock, S3Bucket, Secret
+from bondstone.cli.fields import collect
 from tests.app.program import PROGRAM, SENTINEL, Ended, bondstone
 
 Cli = Callable[..., Ended]
@@ -126,6 +127,13 @@ FIELDS = [
         '{"s3://archive/": "aws-credentials/archive"}; this is none (line 1, column 2)',
     ),
 ]
+FIELDS += [
+    (
+        ["icechunk-repo/x", "path=/data", "virtual_chunk_credentials=" + "[" * 100_000],
+        "icechunk-repo: field 'virtual_chunk_credentials': takes JSON, such as "
+        '{"s3://archive/": "aws-credentials/archive"}; this is none (all of it)',
+    )
+]
 COMMANDS = [
     (["shwo"], "no such command, did you mean show?; see 'bondstone --help'"),
     (["zzz"], "no such command; see 'bondstone --help'"),
@@ -179,7 +187,7 @@ def saved(home: Path) -> list[str]:
     return Block.names()
 
 
-@pytest.mark.parametrize(("arguments", "code", "line"), CASES, ids=[" ".join(case[0]) for case in CASES])
+@pytest.mark.parametrize(("arguments", "code", "line"), CASES, ids=[" ".join(case[0])[:80] for case in CASES])
 def test_the_line_says_what_to_do(
     cli: Cli, saved: list[str], tmp_path: Path, arguments: list[str], code: int, line: str
 ) -> None:
@@ -192,6 +200,25 @@ def test_the_line_says_what_to_do(
 
     assert ended == (code, "", f"bondstone: {line}\n")
     assert Block.names() == saved
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [
+        (IcechunkRepo, "virtual_chunk_credentials={" + SENTINEL),
+        (S3Bucket, "bucket=@BINARY"),
+        (Secret, f"value=@/{SENTINEL}"),
+    ],
+)
+def test_a_refusal_holds_nothing_of_what_was_refused(home: Path, tmp_path: Path, kind: type[Block], word: str) -> None:
+    """Python's own errors have the text, the bytes or the path in them: none is left behind ours."""
+    (tmp_path / "binary").write_bytes(b"\xff" + SENTINEL.encode())
+
+    with pytest.raises(InvalidBlock) as caught:
+        collect(kind, [word.replace("BINARY", f"{tmp_path}/binary")])
+
+    assert caught.value.__context__ is None
+    assert caught.value.__cause__ is None
 
 
 @pytest.mark.parametrize("size", [1024 * 1024 + 1, 50_000_000])

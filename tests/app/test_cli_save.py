@@ -156,6 +156,17 @@ def test_a_dash_on_a_terminal_is_a_prompt_too(home: Path) -> None:
     assert SENTINEL not in ended.out
 
 
+def test_a_secret_that_begins_with_an_at_sign(home: Path) -> None:
+    """Where @FILE is read it is no value, and the line says where it is one."""
+    refused = on_a_terminal("save", "secret/x", "value", answers=(f"@{SENTINEL}", "\x04"))
+    saved = on_a_terminal("save", "secret/x", "value=-", answers=(f"@{SENTINEL}",))
+
+    assert "a value that begins with @ goes through value=-" in refused.out
+    assert saved.code == 0
+    assert SENTINEL not in refused.out + saved.out
+    assert Secret.load("x").get() == f"@{SENTINEL}"
+
+
 def test_every_field_is_asked_for(home: Path) -> None:
     """Without a FIELD a terminal is asked field by field: Enter skips what is optional, and a required one is asked again."""
     ended = on_a_terminal("save", "s3-bucket/b", answers=("", "reports", "", "eu-central-1", "", "yes", "", ""))

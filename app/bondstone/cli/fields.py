@@ -96,8 +96,11 @@ def _unknown(name: str, names: list[str]) -> str:
 def _value(kind: str, one: Given) -> Any:
     """What the block is made of; None for an optional field that was skipped at the prompt."""
     subject = f"{kind}: field '{one.field.name}'"
-    if one.text is None or (one.source == "stdin" and one.field.secret and at_terminal()):
+    if one.text is None:
         return answer(kind, one.field)
+    if one.source == "stdin" and one.field.secret and at_terminal():  # as it is, also if it begins with @
+        text = ask(one.field)
+        return text if text is None else _typed(one.field, text, subject)
     if one.source == "inline":
         return _typed(one.field, one.text, subject, inline=True)
     return _typed(one.field, _decoded(one.field, _read(one, subject), subject), subject)
@@ -114,12 +117,16 @@ def _read(one: Given, subject: str) -> bytes:
     except (OSError, ValueError, RuntimeError) as error:  # the last: ~nobody
         # Without the path: a secret may begin with @.
         reason = getattr(error, "strerror", None) or "not a path"
-        raise InvalidBlock(
-            f"{subject}: cannot read the file after '@' ({reason}): give a file that you can read; "
-            f"a value that begins with @ goes through {one.field.name}=-"
-        ) from None
+    else:
+        return _measured(content, "standard input" if one.source == "stdin" else "the file after '@'", subject)
+    raise InvalidBlock(  # here, where it holds nothing of the error, which has the path
+        f"{subject}: cannot read the file after '@' ({reason}): give a file that you can read; "
+        f"a value that begins with @ goes through {one.field.name}=-"
+    )
+
+
+def _measured(content: bytes, what: str, subject: str) -> bytes:
     if not content:
-        what = "standard input" if one.source == "stdin" else "the file after '@'"
         raise InvalidBlock(f"{subject}: {what} is empty: did the program that was to write it fail?")
     if len(content) > MAX_DOCUMENT:
         raise InvalidBlock(
@@ -139,13 +146,15 @@ def _decoded(field: Field, content: bytes, subject: str) -> str | bytes:
     try:
         text = content.decode()
     except UnicodeDecodeError:
-        if field.binary:
-            return content
-        raise InvalidBlock(
-            f"{subject}: takes text in UTF-8, and this is none: is it the right file? A binary value goes into a secret block"
-        ) from None
-    line = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
-    return text if "\n" in line else line
+        pass
+    else:
+        line = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+        return text if "\n" in line else line
+    if field.binary:
+        return content
+    raise InvalidBlock(  # here, where it holds nothing of the error, which has the content
+        f"{subject}: takes text in UTF-8, and this is none: is it the right file? A binary value goes into a secret block"
+    )
 
 
 def _typed(field: Field, text: str | bytes, subject: str, *, inline: bool = False) -> Any:
@@ -156,7 +165,7 @@ def _typed(field: Field, text: str | bytes, subject: str, *, inline: bool = Fals
         return text
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         where = f"line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "all of it"
         fault = InvalidBlock(f"{subject}: takes JSON, such as {json.dumps(_example(field))}; this is none ({where})")
     else:
