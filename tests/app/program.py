@@ -40,7 +40,7 @@ def on_a_terminal(*arguments: str, answers: tuple[str, ...] = (), columns: int =
         os.execve(PROGRAM[0], [*PROGRAM, *arguments], environment)
     shown, waiting = b"", list(answers)
     asked = 0
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         if select.select([terminal], [], [], 0.2)[0]:
             try:
@@ -53,6 +53,6 @@ def on_a_terminal(*arguments: str, answers: tuple[str, ...] = (), columns: int =
         if waiting and shown[asked:].rstrip(b"\r\n ").endswith((b":", b"[y/N]")):
             asked = len(shown)
             os.write(terminal, waiting.pop(0).encode() + b"\n")
+    os.close(terminal)  # hangs up, if it waits for more than there are answers
     _, status = os.waitpid(child, 0)
-    os.close(terminal)
     return Ended(os.waitstatus_to_exitcode(status), shown.decode().replace("\r\n", "\n"), "")
