@@ -40,7 +40,7 @@ def on_a_terminal(*arguments: str, answers: tuple[str, ...] = (), columns: int =
         os.execve(PROGRAM[0], [*PROGRAM, *arguments], environment)
     shown, waiting = b"", list(answers)
     asked = 0
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if select.select([terminal], [], [], 0.2)[0]:
             try:
