@@ -8,36 +8,21 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.main import get_command
 
-from bondstone.blocks import Block, S3Bucket, Secret
-from bondstone.cli.commands import app
+from bondstone.blocks import Block, Secret
 from bondstone.cli.faults import exit_code_and_line
 from bondstone.registry import BondstoneError, current_registry
 from bondstone.registry.keys import make_key_file
-from tests.app.program import PROGRAM, SENTINEL, Ended, bondstone, on_a_terminal
+from tests.app.program import COMMANDS, PROGRAM, SENTINEL, Ended, bondstone, on_a_terminal
 from tests.docs.test_complete import error_classes
 
 Cli = Callable[..., Ended]
 COLOUR = "\x1b\\[[0-9;]*3[0-7]"
 KEY_MISSING, WRONG_KEY, KEY_EXPOSED, UNAVAILABLE, BUG, OUTPUT, PIPE_CLOSED = 11, 12, 13, 16, 70, 74, 141
-
-
-def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Every command, those below others too, as it is typed."""
-    top: Any = group or get_command(app)
-    for name, command in dict(top.commands).items():
-        yield (*path, name)
-        if hasattr(command, "commands"):
-            yield from commands(command, (*path, name))
-
-
-COMMANDS = list(commands())
 
 
 def test_first_steps(home: Path, data: Path, key_path: Path) -> None:
@@ -312,66 +297,6 @@ def test_a_warning_is_one_line(home: Path) -> None:
     assert ended.code == 0
     assert ended.err.startswith("bondstone: warning: secret/x: Secret has no field gone")
     assert ended.err.count("\n") == 1
-
-
-HEAVY = {"sqlalchemy", "alembic", "rich", "asyncio", "boto3", "botocore", "obstore", "s3fs", "icechunk", "arraylake", "zarr", "xarray",
-    "prefect", "distributed", "dask", "numpy", "pandas", "psycopg", "hvac", "requests", "httpx", "keyring", "moto"}  # fmt: skip
-NEEDED = {"copy": {"sqlalchemy", "alembic", "asyncio"}}  # it makes a registry
-TRIED = [
-    *(["--help"], ["--version"], ["init"], ["save", "secret/y", "value=@TMP/v"], ["show", "secret/missing"]),
-    *(
-        ["show", "secret/x"],
-        ["show", "s3-bucket/b", "--json"],
-        ["ls"],
-        ["history", "secret/x"],
-        ["rm", "secret/x", "--yes"],
-    ),
-    *(["types"], ["types", "icechunk-repo"], ["audit"], ["audit", "verify"], ["audit", "checkpoint"], ["key", "ls"]),
-    *(
-        ["key", "check"],
-        ["key", "add", "key-file:TMP/keys/k"],
-        ["key", "rotate"],
-        ["key", "export-recovery", "--to", "TMP/keys/r"],
-    ),
-    *(
-        ["key", "remove", "none", "--yes"],
-        ["backup", "TMP/backup", "--key-file", "TMP/keys/b"],
-        ["restore", "TMP/none"],
-    ),
-    *(["copy", "--to", "sqlite:///TMP/other/copy.db"], ["doctor"], ["completion", "bash"], ["demo", "--help"]),
-]
-
-
-def test_every_command_is_tried_below() -> None:
-    """So that a new one is told how much it may import."""
-    tried = {" ".join(arguments) for arguments in TRIED}
-    groups = {command[:-1] for command in COMMANDS if len(command) > 1}
-
-    assert not [
-        command
-        for command in COMMANDS
-        if command not in groups and not any(f"{' '.join(command)} " in f"{one} " for one in tried)
-    ]
-
-
-@pytest.mark.parametrize("arguments", TRIED, ids=" ".join)
-def test_a_start_imports_little(home: Path, tmp_path: Path, arguments: list[str]) -> None:
-    """No command loads a vendor's library, nor SQLAlchemy and Alembic where nothing is made; rich is for terminals."""
-    Secret(value="v").save("x")
-    S3Bucket(bucket="reports").save("b")
-    (tmp_path / "v").write_text("v")
-    typed = [word.replace("TMP", str(tmp_path)) for word in arguments]
-    code = (
-        f"import sys, atexit; sys.argv = ['bondstone', *{typed}]\n"
-        "atexit.register(lambda: print(*sys.modules, file=sys.stderr))\nfrom bondstone.cli import main; sys.exit(main())"
-    )
-
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-
-    loaded = {name.partition(".")[0] for name in ended.stderr.split()}
-    assert "unexpected" not in ended.stderr
-    assert {"typer", "bondstone"} <= loaded
-    assert loaded & HEAVY <= NEEDED.get(arguments[0], set())
 
 
 def test_ctrl_c_is_130(home: Path) -> None:
