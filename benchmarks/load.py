@@ -168,6 +168,16 @@ def processes(environment: dict[str, str]) -> list[Case]:
         command = [sys.executable, "-c", code]
         return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
 
+    def program(*arguments: str, **more: str) -> int:
+        """Its exit code."""
+        command = [str(Path(sys.executable).with_name("bondstone")), *arguments]
+        return subprocess.run(command, env=environment | more, capture_output=True).returncode
+
+    completing = {
+        "_BONDSTONE_COMPLETE": "complete_bash",
+        "COMP_WORDS": "bondstone\nshow\nsecret/name/1",
+        "COMP_CWORD": "2",
+    }
     return [
         Case("process: python -c pass", partial(run, "pass"), "", ""),
         Case("process: libraries, one model", partial(run, LIBRARIES), "process: python -c pass", ""),
@@ -175,6 +185,10 @@ def processes(environment: dict[str, str]) -> list[Case]:
             "process: import bondstone.blocks", partial(run, "import bondstone.blocks"), "process: python -c pass", ""
         ),
         Case("process: load one secret", partial(run, LOAD), "process: libraries, one model", value_of(1)),
+        Case("process: bondstone --help", partial(program, "--help"), "process: python -c pass", 0),
+        Case("process: bondstone show, missing", partial(program, "show", "secret/none"), "process: python -c pass", 3),
+        Case("process: bondstone show", partial(program, "show", "secret/name/1"), "process: python -c pass", 0),
+        Case("process: a key press completed", partial(program, **completing), "process: python -c pass", 0),
     ]
 
 

@@ -411,7 +411,9 @@ def doctor(
 
 @app.command("completion")
 def completion_script(
-    shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(help="Which shell.", show_default=False)],
+    shell: Annotated[
+        Literal["bash", "zsh", "fish"], typer.Argument(metavar="SHELL", help="bash, zsh or fish.", show_default=False)
+    ],
 ) -> None:
     """Print what makes a shell complete commands, kinds, names and fields.
 
@@ -426,7 +428,10 @@ def completion_script(
 
 @app.command()
 def demo(
-    engine: Annotated[Literal["prefect", "dask", "plain"], typer.Option(help="What runs the flows.")] = "prefect",
+    engine: Annotated[
+        Literal["prefect", "dask", "plain"],
+        typer.Option(metavar="ENGINE", help="What runs the flows: prefect, dask or plain."),
+    ] = "prefect",
     folder: Annotated[Path, typer.Option(metavar="PATH", help="Where everything is put.")] = Path("bondstone-demo"),
 ) -> None:
     """Watch the whole of bondstone at work on this machine.

@@ -115,10 +115,10 @@ def _to_terminal(store: Store, provider: KeyProvider) -> None:
     )
 
 
-def check(given: Sequence[str]) -> None:
+def check(given: Sequence[str], *, as_json: bool) -> None:
     with _opened() as (store, _, provider):
         slots = rekey.slots(store, [provider, *map(key_given.existing, given)])
-    _show(slots, as_json=False)
+    _show(slots, as_json=as_json)
     if any(slot.state not in ("opens", "shut") for slot in slots):
         raise typer.Exit(1)
     shut = [slot.slot for slot in slots if slot.state == "shut"]
