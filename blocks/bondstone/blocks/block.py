@@ -25,6 +25,7 @@ from bondstone.registry import (
     InvalidName,
     InvalidSettings,
     NoRegistry,
+    NotFound,
     NotSaved,
     Reference,
     Registry,
@@ -371,16 +372,12 @@ def _revived(cls: type[Block], stored: dict[str, Any], what: str, registry: Regi
         raise UnsupportedFormat(
             f"{what} was saved by schema version {since} of {cls.__name__}; this one reads {cls.schema_version}: {newer(cls)}"
         )
-    fields = _children_loaded(stored["fields"], what, registry)
+    fields = stored["fields"]
+    if since == cls.schema_version:
+        fields = _without_gone(cls, fields, what)
+    fields = _children_loaded(cls, fields, what, registry)
     if since < cls.schema_version:
-        fields = _upgraded(cls, fields, since, what)
-    gone = sorted(fields.keys() - cls.model_fields.keys())
-    if gone:
-        warn(
-            f"{what}: {cls.__name__} has no field {', '.join(gone)} any more; what was stored is dropped",
-            skip_file_prefixes=(_HERE,),
-        )
-        fields = {name: value for name, value in fields.items() if name not in gone}
+        fields = _without_gone(cls, _upgraded(cls, fields, since, what), what)
     try:
         return cls.__pydantic_validator__.validate_python(fields, context=STORED)  # type: ignore[no-any-return]
     except ValidationError as error:
@@ -389,10 +386,27 @@ def _revived(cls: type[Block], stored: dict[str, Any], what: str, registry: Regi
     raise InvalidBlock(f"{fault}; give new fields a default, or raise schema_version and write upgrade()")
 
 
+def _without_gone(cls: type[Block], fields: dict[str, Any], what: str) -> dict[str, Any]:
+    """The fields that the class has; those that it has no more are named in a warning."""
+    if fields.keys() <= cls.model_fields.keys():
+        return fields
+    known = cls.model_fields.keys() | {field.alias for field in cls.model_fields.values()}
+    gone = sorted(fields.keys() - known)
+    if gone:
+        warn(
+            f"{what}: {cls.__name__} has no field {', '.join(gone)} any more; what was stored is dropped",
+            skip_file_prefixes=(_HERE,),
+        )
+    return {name: value for name, value in fields.items() if name in known}
+
+
 def _upgraded(cls: type[Block], fields: dict[str, Any], since: int, what: str) -> dict[str, Any]:
     """What `upgrade` makes of the fields; its own error is told by type and line, since its frames hold values."""
     try:
-        return cls.upgrade(fields, since)
+        upgraded: object = cls.upgrade(fields, since)
+        if isinstance(upgraded, dict):
+            return upgraded
+        where = f"a result that is no dict of fields ({type(upgraded).__name__})"
     except Exception as error:  # noqa: BLE001 -- it may be any: the code is the class's author's
         frame = error.__traceback__
         while frame and frame.tb_next:
@@ -401,7 +415,9 @@ def _upgraded(cls: type[Block], fields: dict[str, Any], since: int, what: str) -
     raise InvalidBlock(f"{what}: {cls.__name__}.upgrade() failed on schema version {since} with {where}")
 
 
-def _children_loaded(fields: dict[str, Any], what: str, registry: Registry) -> dict[str, Any]:
+def _children_loaded(cls: type[Block], fields: dict[str, Any], what: str, registry: Registry) -> dict[str, Any]:
+    """The fields with their blocks. In a field that the class has no more, a block that is not there is left as it was stored."""
+
     def child(stored: dict[str, Any]) -> Block:
         outer = _loading.set((*_loading.get(), what))
         try:
@@ -412,7 +428,15 @@ def _children_loaded(fields: dict[str, Any], what: str, registry: Registry) -> d
         finally:
             _loading.reset(outer)
 
-    return {name: document.live(value, child) for name, value in fields.items()}
+    loaded = {}
+    for name, value in fields.items():
+        try:
+            loaded[name] = document.live(value, child)
+        except NotFound:
+            if name in cls.model_fields:
+                raise
+            loaded[name] = value
+    return loaded
 
 
 def _stored(block: Block, home: tuple[str, str]) -> dict[str, Any]:
