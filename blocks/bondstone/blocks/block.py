@@ -1,6 +1,8 @@
 """`Block`: a typed, frozen, described value with a name, saved encrypted and loaded by that name."""
 
+import hmac
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
@@ -11,7 +13,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self, cas
 from warnings import warn
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, PrivateAttr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    PrivateAttr,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 from pydantic_core import CoreSchema, core_schema
 
 from bondstone.blocks import document
@@ -77,6 +88,8 @@ class Block(BaseModel):
     _origin: _Origin | None = PrivateAttr(None)
 
     def __init__(self, /, **fields: Any) -> None:
+        for mark in _MARKS:  # of the JSON of a block: here its masks are refused as such
+            fields.pop(mark, None)
         try:
             self.__pydantic_validator__.validate_python(fields, self_instance=self)
             return
@@ -113,12 +126,20 @@ class Block(BaseModel):
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_wrap_validator_function(cls._validate, handler(source))
 
+    @model_serializer(mode="wrap")
+    def _dumped(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo):  # type: ignore[no-untyped-def]
+        """As JSON, masks alone would make two blocks look the same, to a cache for instance: what they stand for is named."""
+        fields: dict[str, Any] = handler(self)
+        if info.mode == "json" and MASK in str(fields):
+            fields |= {_REF: f"{self.reference}@{self.version}"} if self.is_saved else {_UNSAVED: _told_apart(self)}
+        return fields
+
     @classmethod
     def _validate(cls, value: Any, handler: core_schema.ValidatorFunctionWrapHandler) -> Any:
         """Let a reference stand for a block, and keep the input out of pydantic's errors."""
         fault: Exception
         try:
-            return handler(_referred(cls, value) if isinstance(value, str) else value)
+            return handler(_meant(cls, value))
         except ValidationError as error:
             fault = scrubbed(error, value)
         except (Refused, NotLoaded) as error:
@@ -157,7 +178,7 @@ class Block(BaseModel):
 
         A changed copy is unsaved until `save`, which refuses it (`Conflict`) if its version is no longer the current one.
         """
-        changes = {name: value for name, value in (update or {}).items() if value != MASK}
+        changes = {name: value for name, value in (update or {}).items() if value != MASK and name not in _MARKS}
         if not changes:
             return super().model_copy(deep=deep)
         aliases = {field.alias: name for name, field in type(self).model_fields.items() if field.alias}
@@ -472,6 +493,29 @@ def _children(value: Any) -> Iterator[Block]:
         if isinstance(item, Block):
             yield item
         yield from _children(item)
+
+
+_REF, _UNSAVED = _MARKS = "$ref", "$unsaved"  # what stands beside masks in a block's JSON
+_apart = os.urandom(32)
+
+
+def _told_apart(block: Block) -> str:
+    """The same for equal blocks of this process; says nothing of what is in them."""
+    return hmac.digest(_apart, document.dumps(_stored(block, ("", ""))), "sha256").hex()
+
+
+def _meant(cls: type[Block], value: Any) -> Any:
+    """The block that a text or the JSON of a saved block names; anything else as it is."""
+    if isinstance(value, str):
+        return _referred(cls, value)
+    if not isinstance(value, dict) or not any(mark in value for mark in _MARKS):
+        return value
+    if isinstance(value.get(_REF), str):
+        block = _referred(cls, value[_REF])
+        if block._origin:
+            block._origin = block._origin._replace(pinned=False)  # it is sent, not asked for by number
+        return block
+    return {name: item for name, item in value.items() if name != _UNSAVED}
 
 
 def _referred(cls: type[Block], text: str) -> Block:
