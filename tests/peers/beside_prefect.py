@@ -105,9 +105,7 @@ def kept(load: Callable[[], Any]) -> str:
 
     from bondstone.cli.demo.hunt import hunt
 
-    @prefect.task(persist_result=True)
-    def give() -> Any:
-        return load()
+    give: Any = prefect.task(load, name="give", persist_result=True)
 
     @prefect.flow
     def flow() -> None:
@@ -135,7 +133,8 @@ class Prefects:
             host: str = ""
 
         self.folder, self.database = folder, Path(os.environ["PREFECT_HOME"], "prefect.db")
-        self.secret, self.login = Secret, Login
+        self.secret: Any = Secret  # its types leave open whether it is to be awaited
+        self.login: Any = Login
 
     def save(self, name: str, value: Any) -> None:
         self.secret(value=value).save(name, overwrite=True)
@@ -234,7 +233,8 @@ class Bondstones:
             password: SecretStr | None = None
             host: str = ""
 
-        self.folder, self.secret, self.login = folder, Secret, BesideLogin
+        self.folder, self.secret = folder, Secret
+        self.login: Any = BesideLogin
         self.database = Path(os.environ["BONDSTONE_REGISTRY"].removeprefix("sqlite:///"))
 
     def save(self, name: str, value: Any) -> None:

@@ -26,9 +26,8 @@ from pydantic import TypeAdapter, ValidationError
 from bondstone.blocks.block import Block
 from bondstone.blocks.catalog import GROUP, catalog, find
 from bondstone.blocks.describe import Field, fields_of
-from bondstone.blocks.errors import InvalidBlock
 from bondstone.blocks.secret_values import MASK, SecretData, SecretStr
-from bondstone.registry import BondstoneError, InvalidName, NotSaved, Reference
+from bondstone.registry import BondstoneError, InvalidBlock, InvalidName, NotSaved, Reference
 from bondstone.registry.names import check_kind
 
 _MOST_TOGETHER = 4  # optional fields that a kind may want together, such as an account with three parts of a principal
@@ -166,7 +165,8 @@ def samples(block: type[Block]) -> list[Block]:
     fields = fields_of(block)
     required = {one.name: _example(one) for one in fields if one.required}
     optional = {one.name: _example(one) for one in fields if not one.required and one.examples}
-    found, used = [], set[str]()
+    found: list[Block] = []
+    used = set[str]()
     for size in range(_MOST_TOGETHER + 1):
         for names in combinations(optional, size):
             if used.issuperset(names) and found:
@@ -286,11 +286,12 @@ _MISTAKES: tuple[Callable[[Any], Any], ...] = (
 def _leak(block: type[Block], fields: dict[str, Any], spoiled: str) -> str | None:
     """Where the sentinel shows when a block is made of these fields. What is no secret may show in a block, not in a text."""
     secret = spoiled in _secret_fields(block)
-    for make in (
+    ways: tuple[Callable[[], Block], ...] = (
         lambda: block(**fields),
         lambda: block.model_validate(fields),
         lambda: TypeAdapter(block).validate_python(fields),
-    ):
+    )
+    for make in ways:
         try:
             one = make()
         except Exception as error:  # noqa: BLE001 -- whatever a validator raises is shown somewhere
