@@ -105,7 +105,7 @@ def kept(load: Callable[[], Any]) -> str:
 
     from bondstone.cli.demo.hunt import hunt
 
-    give: Any = prefect.task(load, name="give", persist_result=True)
+    give: Any = prefect.task(name="give", persist_result=True)(load)
 
     @prefect.flow
     def flow() -> None:
