@@ -17,7 +17,7 @@ def section(kind: str) -> str:
 
 
 def test_the_page_is_what_is_committed() -> None:
-    """If it is not, run `python -m bondstone.cli.reference`."""
+    """If it is not, run `make reference`."""
     for path, text in kinds.pages().items():
         assert (FOLDER / path).read_text() == text
 

@@ -17,9 +17,9 @@ def pages() -> dict[str, str]:
     return {"kinds.md": "\n\n".join([_HEAD, _index(kinds), *map(_section, kinds)]) + "\n"}
 
 
-_HEAD = """# Kinds of blocks
+_HEAD = """<!-- Made from the source by `make reference`: change that, not this page. -->
 
-Made by `python -m bondstone.cli.reference`; not edited by hand.
+# Kinds of blocks
 
 A secret field shows itself nowhere, and is not given on the command line but from a file (`=@FILE`), by standard input (`=-`) or by
 hand. A field that takes a block takes the block itself or its reference, `kind/name`. What is neither *required* nor has a default

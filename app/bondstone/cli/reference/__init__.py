@@ -1,1 +1,0 @@
-"""`docs/reference/`, made from the classes and the commands themselves."""
