@@ -65,7 +65,7 @@ MISTAKES: dict[str, tuple[str, dict[str, Any], str]] = {
     "another vendor's token": ("arraylake-token", {"token": f"ghp_{LEAK}"}, "neither with ema_ nor with ey"),
     "no organization": ("arraylake-repo", {"repo": "ocean", "token": {"token": "ema_x"}}, "field 'repo'"),
     "another organization": ("arraylake-repo", {"repo": "a/ocean", "token": {"token": "ema_x", "org": "b"}}, "another organization"),
-    "id and key swapped": ("aws-credentials", {"access_key_id": "x" * 31 + LEAK + "abX", "secret_access_key": ID}, "swapped"),
+    "id and key swapped": ("aws-credentials", {"access_key_id": "x" * 31 + LEAK, "secret_access_key": "s"}, "swapped"),
     "id in the place of the key": ("aws-credentials", {"access_key_id": "AKIAX", "secret_access_key": ID}, "swapped"),
     "id in lower case": ("aws-credentials", {"access_key_id": f"AKIA{LEAK}", "secret_access_key": "s"}, "capital letters"),
     "a role's id": ("aws-credentials", {"access_key_id": "AROAIOSFODNN7EXAMPLE", "secret_access_key": "s"}, "role, user, group"),
