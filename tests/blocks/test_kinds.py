@@ -65,12 +65,24 @@ MISTAKES: dict[str, tuple[str, dict[str, Any], str]] = {
     "another vendor's token": ("arraylake-token", {"token": f"ghp_{LEAK}"}, "neither with ema_ nor with ey"),
     "no organization": ("arraylake-repo", {"repo": "ocean", "token": {"token": "ema_x"}}, "field 'repo'"),
     "another organization": ("arraylake-repo", {"repo": "a/ocean", "token": {"token": "ema_x", "org": "b"}}, "another organization"),
-    "id and key swapped": ("aws-credentials", {"access_key_id": "x" * 31 + LEAK + "abX", "secret_access_key": ID}, "swapped"),
+    "id and key swapped": ("aws-credentials", {"access_key_id": "x" * 31 + LEAK, "secret_access_key": "s"}, "swapped"),
     "id in the place of the key": ("aws-credentials", {"access_key_id": "AKIAX", "secret_access_key": ID}, "swapped"),
     "id in lower case": ("aws-credentials", {"access_key_id": f"AKIA{LEAK}", "secret_access_key": "s"}, "capital letters"),
     "a role's id": ("aws-credentials", {"access_key_id": "AROAIOSFODNN7EXAMPLE", "secret_access_key": "s"}, "role, user, group"),
+    "a name with a space": ("aws-credentials", {"profile": f"my {LEAK}"}, "holds white space"),
     "half a key": ("aws-credentials", {"access_key_id": ID}, "go together"),
     "temporary key alone": ("aws-credentials", {"access_key_id": "ASIAEXAMPLE", "secret_access_key": LEAK}, "session_token goes with it"),
+    "a session token alone": ("aws-credentials", {"session_token": LEAK}, "goes with access_key_id"),
+    "a profile and a key": ("aws-credentials", {"profile": "p", "access_key_id": ID, "secret_access_key": LEAK}, "not both"),
+    "unsigned and signed": ("s3-bucket", {"bucket": "abc", "anonymous": True, "credentials": {"profile": "p"}}, "not both"),
+    "an empty segment": ("s3-bucket", {"bucket": "abc", "prefix": "a//b"}, "empty segment"),
+    "a GitHub App without its id": ("git-credentials", {"app_private_key": EXAMPLE_KEY}, "goes with app_id"),
+    "a folder outside": ("git-repository", {"url": "git@host:x/y", "subpath": "../x"}, "leads out of the repository"),
+    "two revisions": ("git-repository", {"url": "git@host:x/y", "tag": "a", "branch": "b"}, "at most one of"),
+    "half a URL": ("git-repository", {"url": f"https://[{LEAK}"}, "is not a URL"),
+    "nowhere": ("icechunk-repo", {}, "either a bucket or a path"),
+    "a prefix of a folder": ("icechunk-repo", {"path": "/data/x", "prefix": "p"}, "goes with a bucket"),
+    "a server and a file": ("kubernetes-cluster", {"server": "https://k", "kubeconfig": "clusters: users: contexts:"}, "either server or"),
     "a user's ARN": ("aws-credentials", {"role_arn": "arn:aws:iam::123456789012:user/x"}, "is not a role"),
     "S3 URL": ("s3-bucket", {"bucket": f"s3://{LEAK}/x"}, "the name alone"),
     "endpoint without scheme": ("s3-bucket", {"bucket": "abc", "endpoint": "minio:9000"}, "is not a URL"),
@@ -246,4 +258,4 @@ def test_every_kind_that_has_a_check_is_here() -> None:
     here = {kind.partition("/")[0] for kind in (*TOKENS, *PASSWORDS, *(kind for kind, _, _ in MISTAKES.values()))}
     ours = {kind for kind, block in catalog().items() if block.__module__.startswith("bondstone.blocks.")}
 
-    assert ours - here == {"secret", "icechunk-repo"}
+    assert ours - here == {"secret"}
