@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from bondstone.cli import output
+from bondstone.cli import flow_commands, output
 from bondstone.cli.key_commands import key_app
 
 SETTINGS: dict[str, Any] = {
@@ -28,6 +28,12 @@ class InOrder(TyperGroup):
         "history",
         "rm",
         "types",
+        "run",
+        "render",
+        "plan",
+        "apply",
+        "import",
+        "export",
         "audit",
         "key",
         "backup",
@@ -219,6 +225,7 @@ def types(
 audit_app = typer.Typer(**SETTINGS)
 app.add_typer(audit_app, name="audit")
 app.add_typer(key_app, name="key")
+flow_commands.add_to(app)
 
 
 @audit_app.callback(invoke_without_command=True)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from bondstone.blocks.aws import AwsCredentials, S3Bucket
     from bondstone.blocks.git import GitCredentials, GitRepository
     from bondstone.blocks.icechunk import IcechunkRepo
+    from bondstone.blocks.resolving import aresolve, resolve
     from bondstone.blocks.secret import Secret
 
 __all__ = [
@@ -76,14 +77,20 @@ __all__ = [
     "UnsupportedFormat",
     "Version",
     "WrongKey",
+    "aresolve",
     "catalog",
     "find",
     "live",
+    "resolve",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """A kind's class, by its name: `from bondstone.blocks import S3Bucket` imports the module of that vendor and no other SDK."""
+    if name in ("aresolve", "resolve"):
+        from bondstone.blocks import resolving
+
+        return getattr(resolving, name)
     block = own(kebab(name)) if name[:1].isupper() else None
     if block is not None and block.__name__ == name and block.__module__.startswith("bondstone.blocks."):
         globals()[name] = block

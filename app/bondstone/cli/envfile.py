@@ -1,0 +1,21 @@
+"""Files of variables in dotenv syntax, read as python-dotenv reads them; but a line that it would skip is an error."""
+
+from io import StringIO
+from pathlib import Path
+
+from dotenv import dotenv_values
+from dotenv.parser import parse_stream
+
+from bondstone.cli import readable
+from bondstone.cli.faults import Usage
+from bondstone.registry.names import shown
+
+
+def variables(path: Path) -> dict[str, str]:
+    """The variables of a file, in its order; ``${NAME}`` in a value is that variable, as python-dotenv has it. Raises `Usage`."""
+    text = readable.text(path)
+    for binding in parse_stream(StringIO(text)):
+        if binding.error or (binding.key is not None and "\0" in binding.key + (binding.value or "")):
+            line = binding.original.line + len(binding.original.string) - len(binding.original.string.lstrip("\n"))
+            raise Usage(f"{shown(path.name)}: line {line} is not NAME=value")
+    return {name: value for name, value in dotenv_values(stream=StringIO(text)).items() if value is not None}
