@@ -93,7 +93,7 @@ def _value(kind: str, one: Given) -> Any:
         return text if text is None else _typed(one.field, text, subject)
     if one.source == "inline":
         return _typed(one.field, one.text, subject, inline=True)
-    return _typed(one.field, _decoded(one.field, _read(one, subject), subject), subject)
+    return _typed(one.field, decoded(one.field, _read(one, subject), subject), subject)
 
 
 def _read(one: Given, subject: str) -> bytes:
@@ -113,7 +113,7 @@ def _read(one: Given, subject: str) -> bytes:
     return content
 
 
-def _decoded(field: Field, content: bytes, subject: str) -> str | bytes:
+def decoded(field: Field, content: bytes, subject: str) -> str | bytes:
     """Text loses one line end, which editors and `echo` add; bytes stay as they are."""
     try:
         text = content.decode()

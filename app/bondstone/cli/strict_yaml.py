@@ -1,0 +1,74 @@
+"""YAML as written: no key twice, no value changed on the way (1.10 stays 1.10, no stays no), errors without the text."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bondstone.cli import readable
+from bondstone.cli.faults import Usage
+from bondstone.registry.names import shown
+
+_CORE = re.compile(
+    r"(?P<none>~|null|Null|NULL|)|(?P<bool>true|false)|(?P<int>[-+]?[0-9]+)|(?P<float>[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?)"
+)
+
+
+def document(path: Path) -> yaml.Node | None:
+    """The one document in the file; None if there is nothing in it. Raises `Usage`."""
+    return composed(readable.text(path), path)
+
+
+def composed(text: str, path: Path) -> yaml.Node | None:
+    """The same of a text that was read before."""
+    try:
+        node: yaml.Node | None = yaml.compose(text, yaml.SafeLoader)
+        return node
+    except yaml.MarkedYAMLError as error:  # its text shows a piece of the file
+        mark, problem = error.problem_mark or error.context_mark, error.problem or ""
+        line = mark.line + 1 if mark else 1
+        hint = " (a value that begins with @ stands in quotes)" if "'@'" in problem else ""
+    except yaml.reader.ReaderError as error:
+        line, hint = text.count("\n", 0, error.position) + 1, " (it has a character that cannot stand there)"
+    raise Usage(f"{shown(path.name)}: line {line} is not YAML{hint}")
+
+
+def entries(node: yaml.Node, path: Path) -> Iterator[tuple[str, yaml.Node]]:
+    """The entries of a mapping. Raises `Usage` for anything else, a key that is no text, and a key that is there twice."""
+    if not isinstance(node, yaml.MappingNode):
+        raise Usage(f"{where(node, path)}: a mapping belongs here (name: value)")
+    seen = set[str]()
+    for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
+            raise Usage(f"{where(key, path)}: a key is a text here")
+        if key.value in seen:
+            raise Usage(f"{where(key, path)}: {shown(key.value)} is there twice")
+        seen.add(key.value)
+        yield key.value, value
+
+
+def text(node: yaml.Node) -> Any:
+    """A scalar as its text, None for null; lists and mappings as `data`."""
+    if not isinstance(node, yaml.ScalarNode):
+        return data(node)
+    return None if node.style is None and node.value in ("", "~", "null", "Null", "NULL") else node.value
+
+
+def data(node: yaml.Node) -> Any:
+    """Values with the types of YAML 1.2's core schema. Of keys that are there twice the last one counts: see `entries`."""
+    if isinstance(node, yaml.MappingNode):
+        return {data(key): data(value) for key, value in node.value}
+    if isinstance(node, yaml.SequenceNode):
+        return [data(item) for item in node.value]
+    found = _CORE.fullmatch(node.value) if node.style is None else None
+    if found is None:
+        return node.value
+    convert = {"none": lambda _: None, "bool": "true".__eq__, "int": int, "float": float}
+    return convert[found.lastgroup or "none"](node.value)
+
+
+def where(node: yaml.Node, path: Path) -> str:
+    """The file and the line."""
+    return f"{shown(path.name)}: line {node.start_mark.line + 1}"
