@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from bondstone.blocks import AwsCredentials, Block, GitRepository, IcechunkRepo, S3Bucket, Secret
+from bondstone.cli import apply, described
+from bondstone.cli.changes import carry_out
 from tests.app.program import SENTINEL, Ended, bondstone
 
 Cli = Callable[..., Ended]
@@ -291,14 +293,12 @@ def test_a_file_that_cannot_be_read(cli: Cli, tmp_path: Path, name: str) -> None
 
 def test_somebody_elses_change_is_not_lost(cli: Cli, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was saved after the plan was made is a conflict."""
-    from bondstone.cli import apply as module
-
     cli("apply", write(REPORTS))
     monkeypatch.setenv("BLOCKS_KEY", f"{SENTINEL}-new")
-    changes = module._changes(module.read([Path(write(REPORTS))]), False)
+    changes = apply._changes(described.read([Path(write(REPORTS))]), False)
     AwsCredentials(profile="theirs").save("team/prod", overwrite=True)
 
     with pytest.raises(ValueError, match="version"):
-        module.carry_out(changes)
+        carry_out(changes)
 
     assert AwsCredentials.load("team/prod").profile == "theirs"

@@ -44,7 +44,9 @@ def saved(home: object) -> None:
 def test_every_depth_is_replaced_and_keys_stay() -> None:
     """Dicts, lists, tuples and named tuples keep their type; what is no string stays the same object."""
     marker = object()
-    given = {"bondstone://secret/token": [("bondstone://secret/token", {"a": Pair("u", KEY)}), marker, 1, None]}
+    given: dict[str, Any] = {
+        "bondstone://secret/token": [("bondstone://secret/token", {"a": Pair("u", KEY)}), marker, 1, None]
+    }
 
     resolved = resolve(given)
 

@@ -31,7 +31,7 @@ def run(command: Sequence[str], environment: dict[str, str]) -> int:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {*_PASSED_ON, signal.SIGCHLD})
     try:
         # Not subprocess: it closes descriptors that the caller handed on, and lets the child begin with signals blocked.
-        child = os.posix_spawn(program, command, environment, setsigmask=before, setsigdef=_IGNORED_BY_PYTHON)
+        child = os.posix_spawn(program, list(command), environment, setsigmask=before, setsigdef=_IGNORED_BY_PYTHON)
         return _attend(child)
     except OSError as error:
         return _refused(command[0], error.strerror or type(error).__name__, True)

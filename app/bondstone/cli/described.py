@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -99,7 +100,7 @@ def needs(described: Described) -> set[Reference]:
     found: list[Reference] = []
     for field in fields_of(kind):
         if field.name in described.fields:
-            found += _at(described.place, lambda field=field: _named(field, described.fields[field.name]))
+            found += _at(described.place, partial(_named, field, described.fields[field.name]))
     return {Reference(one.kind, one.name) for one in found if one.version is None}
 
 

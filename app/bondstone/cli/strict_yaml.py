@@ -1,7 +1,7 @@
 """YAML as written: no key twice, no value changed on the way (1.10 stays 1.10, no stays no), errors without the text."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,16 @@ _CORE = re.compile(
 
 def document(path: Path) -> yaml.Node | None:
     """The one document in the file; None if there is nothing in it. Raises `Usage`."""
-    return composed(readable.text(path), path)
+    nodes = all_composed(readable.text(path), path)
+    if len(nodes) > 1:
+        raise Usage(f"{where(nodes[1], path)} is not YAML of one document")
+    return nodes[0] if nodes else None
 
 
-def composed(text: str, path: Path) -> yaml.Node | None:
-    """The same of a text that was read before."""
+def all_composed(text: str, path: Path) -> list[yaml.Node]:
+    """The documents in a text. Raises `Usage` without a piece of it."""
     try:
-        node: yaml.Node | None = yaml.compose(text, yaml.SafeLoader)
-        return node
+        return list(yaml.compose_all(text, yaml.SafeLoader))
     except yaml.MarkedYAMLError as error:  # its text shows a piece of the file
         mark, problem = error.problem_mark or error.context_mark, error.problem or ""
         line = mark.line + 1 if mark else 1
@@ -65,8 +67,15 @@ def data(node: yaml.Node) -> Any:
     found = _CORE.fullmatch(node.value) if node.style is None else None
     if found is None:
         return node.value
-    convert = {"none": lambda _: None, "bool": "true".__eq__, "int": int, "float": float}
-    return convert[found.lastgroup or "none"](node.value)
+    return _CONVERT[found.lastgroup or "none"](node.value)
+
+
+_CONVERT: dict[str, Callable[[str], Any]] = {
+    "none": lambda _: None,
+    "bool": lambda text: text == "true",
+    "int": int,
+    "float": float,
+}
 
 
 def where(node: yaml.Node, path: Path) -> str:
