@@ -117,7 +117,10 @@ def test_a_name_that_is_a_key_is_not_shown(cli: Cli, tmp_path: Path) -> None:
             {"conn_type": "postgres", "login": "u@x", "password": "p/:", "host": "h.Example.org", "port": 5432}
             | {"schema": "db/a"},
         ),
-        ("aws://AKIA:s%2Bx@/?region_name=eu-west-1", {"conn_type": "aws", "login": "AKIA", "password": "s+x", "extra": {"region_name": "eu-west-1"}}),
+        (
+            "aws://AKIA:s%2Bx@/?region_name=eu-west-1",
+            {"conn_type": "aws", "login": "AKIA", "password": "s+x", "extra": {"region_name": "eu-west-1"}},
+        ),
         ("http://https://example.org:8080", {"conn_type": "http", "host": "https://example.org", "port": 8080}),
         ("google-cloud-platform://?x=1", {"conn_type": "google_cloud_platform", "extra": {"x": "1"}}),
         ("x://h?__extra__=%7B%22a%22%3A+%7B%22b%22%3A+1%7D%7D", {"conn_type": "x", "host": "h", "extra": '{"a": {"b": 1}}'}),

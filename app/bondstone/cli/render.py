@@ -31,9 +31,7 @@ def rendered(text: str, file: Path) -> str:
     for span, value in sorted(spans, key=lambda one: one[0].start, reverse=True):
         done = done[: span.start] + _written(form, value, span, text, file) + done[span.end :]
     if spans and not form.agrees(text, done, {span.start: value for span, value in spans}):
-        raise Usage(
-            f"{shown(file.name)}: a reference stands where this file's format takes no value: put it into quotes, as a value"
-        )
+        raise Usage(f"{shown(file.name)}: a reference stands where no value can: put it in quotes, as a value")
     return done
 
 

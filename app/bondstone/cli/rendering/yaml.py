@@ -14,20 +14,21 @@ _ANCHOR_OR_TAG = re.compile(r"(?:[&!]\S*\s+)*")
 
 
 def _spans(text: str, path: Path) -> Iterator[Span]:
-    seen = set[int]()
+    seen = set[int]()  # an alias is its anchor's node once more
     for node in strict_yaml.all_composed(text, path):
-        for scalar in _scalars(node):
-            if id(scalar) not in seen:  # an alias is its anchor's node once more
-                seen.add(id(scalar))
-                yield _span(scalar, text)
+        for scalar in _scalars(node, seen):
+            yield _span(scalar, text)
 
 
-def _scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
+def _scalars(node: yaml.Node, seen: set[int]) -> Iterator[yaml.ScalarNode]:
     """Those that are values, not keys."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
     if isinstance(node, yaml.ScalarNode):
         yield node
     for item in node.value if isinstance(node, yaml.CollectionNode) else ():
-        yield from _scalars(item[1] if isinstance(item, tuple) else item)
+        yield from _scalars(item[1] if isinstance(item, tuple) else item, seen)
 
 
 def _span(node: yaml.ScalarNode, text: str) -> Span:
@@ -55,7 +56,7 @@ def _agrees(before: str, after: str, values: Mapping[int, Any]) -> bool:
     try:
         nodes = (list(yaml.compose_all(text, yaml.SafeLoader)) for text in (before, after))
         return all(_same(old, new, before, values) for old, new in zip(*nodes, strict=True))
-    except (yaml.YAMLError, ValueError):
+    except (yaml.YAMLError, ValueError, RecursionError):
         return False
 
 
