@@ -23,7 +23,7 @@ def render(file: Path, out: Path | None, *, force: bool) -> None:
 
 
 def rendered(text: str, file: Path) -> str:
-    """`text` with the values of its references, in the format that the name of the file says. Raises what `resolve` raises, with the line."""
+    """`text` with the values of its references, in the format that the name of `file` says. Raises what `resolve` raises."""
     form = _format(file)
     resolver = Resolver()
     spans = [(span, _value(span, resolver, text, file)) for span in form.spans(text, file) if SCHEME in span.value]
