@@ -154,7 +154,7 @@ def test_connections_of_the_environment(cli: Cli, monkeypatch: pytest.MonkeyPatc
         "AIRFLOW_CONN_BAD": ("refuse", ""),
         "AIRFLOW_VAR_TOKEN": ("create", "secret/token"),
     }
-    aws = AwsCredentials(access_key_id="AKIAIOSFODNN7EXAMPLE", secret_access_key=SENTINEL, region="eu-west-1")  # type: ignore[arg-type]
+    aws = AwsCredentials(access_key_id="AKIAIOSFODNN7EXAMPLE", secret_access_key=SENTINEL, region="eu-west-1")
     assert AwsCredentials.load("aws_prod") == aws
     assert Secret.load("ftp").get() == {"conn_type": "ftp", "login": "u", "password": SENTINEL, "port": 21}
     assert Secret.load("aws_odd").get()["extra"] == {"assume_role_method": "x"}
@@ -241,10 +241,10 @@ def prefect_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
         PrefectSecret(value=SENTINEL).save("my-token")
         PrefectSecret(value={"user": "u", "token": SENTINEL}).save("my-json")
         PrefectSecret(value="broken").save("broken")
-        aws = AwsCredentials(**key, region_name="eu-west-1")  # type: ignore[arg-type]
+        aws = AwsCredentials(**key, region_name="eu-west-1")
         aws.save("prod")
         S3Bucket(bucket_name="reports", credentials=aws, bucket_folder="2026").save("reports")
-        S3Bucket(bucket_name="inline", credentials=AwsCredentials(**key)).save("inline")  # type: ignore[arg-type]
+        S3Bucket(bucket_name="inline", credentials=AwsCredentials(**key)).save("inline")
         GitHubCredentials(token=SecretStr(f"ghp_{SENTINEL}")).save("ci")
         Webhook(method="POST", url=SecretStr(f"https://example.org/{SENTINEL}")).save("hook")
     return home / "prefect.db"
@@ -402,7 +402,7 @@ def test_aws_refuses(manager: dict[str, str], monkeypatch: pytest.MonkeyPatch) -
 @pytest.fixture
 def saved(home: Path) -> None:
     Secret(value=f"{SENTINEL} '\"\\ # $x\nä").save("prod/api-token")
-    aws = AwsCredentials(access_key_id="AKIAIOSFODNN7EXAMPLE", secret_access_key=SENTINEL).save("prod")  # type: ignore[arg-type]
+    aws = AwsCredentials(access_key_id="AKIAIOSFODNN7EXAMPLE", secret_access_key=SENTINEL).save("prod")
     S3Bucket(bucket="reports", credentials=aws).save("reports")
 
 

@@ -134,7 +134,7 @@ def test_any_text_can_be_written(text: str) -> None:
 
 def test_several_documents_and_fields(cli: Cli, write: Write) -> None:
     """As Kubernetes has them; each block is loaded once."""
-    aws = AwsCredentials(access_key_id="AKIAIOSFODNN7EXAMPLE", secret_access_key=SENTINEL).save("prod")  # type: ignore[arg-type]
+    aws = AwsCredentials(access_key_id="AKIAIOSFODNN7EXAMPLE", secret_access_key=SENTINEL).save("prod")
     S3Bucket(bucket="reports", credentials=aws).save("reports")
     text = "a: bondstone://s3-bucket/reports#bucket\n---\nb:\n  - bondstone://aws-credentials/prod#secret_access_key\n"
 

@@ -58,7 +58,7 @@ async def ended(run: Any) -> tuple[str, str, dict[str, Any]]:
         deployment = await client.read_deployment(run.deployment_id)
         logs = await client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id])))
         assert found.state
-        return found.state.name, "\n".join(log.message for log in logs), deployment.job_variables
+        return str(found.state.name), "\n".join(log.message for log in logs), deployment.job_variables
 
 
 def work(cwd: Path) -> None:

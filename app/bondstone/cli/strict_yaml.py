@@ -64,7 +64,7 @@ def data(node: yaml.Node) -> Any:
         return {data(key): data(value) for key, value in node.value}
     if isinstance(node, yaml.SequenceNode):
         return [data(item) for item in node.value]
-    found = _CORE.fullmatch(node.value) if node.style is None else None
+    found = _CORE.fullmatch(node.value) if isinstance(node, yaml.ScalarNode) and node.style is None else None
     if found is None:
         return node.value
     return _CONVERT[found.lastgroup or "none"](node.value)
