@@ -307,6 +307,25 @@ def test_a_block_that_does_not_open_stops_no_other(cli: Cli, prefect_database: P
     assert Secret.load("my-token").get() == SENTINEL
 
 
+def test_the_database_is_only_read(cli: Cli, prefect_database: Path, tmp_path: Path) -> None:
+    """Also where a server left changes beside it, which who opens it to write would carry over."""
+    folder = tmp_path / "left"
+    folder.mkdir()
+    with closing(sqlite3.connect(prefect_database)) as database, closing(sqlite3.connect(tmp_path / "x.db")) as other:
+        database.backup(other)
+        other.execute("PRAGMA journal_mode=WAL")
+        other.execute("DELETE FROM block_document WHERE name = 'broken'")
+        other.commit()
+        for end in ("", "-wal"):
+            (folder / f"prefect.db{end}").write_bytes((tmp_path / f"x.db{end}").read_bytes())
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    ended = cli("import", "prefect", str(folder / "prefect.db"))
+
+    assert "secret/broken" not in did(ended)
+    assert {name: (folder / name).read_bytes() for name in before if (folder / name).exists()} == before
+
+
 def test_another_key_for_prefect(cli: Cli, prefect_database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The variable of Prefect's own wins, as it does there."""
     monkeypatch.setenv("PREFECT_SERVER_ENCRYPTION_KEY", SENTINEL)

@@ -109,10 +109,15 @@ def test_what_cannot_be_resolved_is_told(text: str, error: type[BondstoneError],
     assert told in str(raised.value)
 
 
-def test_no_failure_shows_what_was_resolved_before_it() -> None:
+@pytest.mark.parametrize(
+    "last", ["bondstone://secret/none", "a ${bondstone://secret/pair}", "bondstone://secret/pair#value.x"]
+)
+def test_no_failure_shows_what_was_resolved_before_it(last: str) -> None:
     """Neither the text nor the locals of a frame hold the values that were already found."""
-    with pytest.raises(NotFound) as raised:
-        resolve(["bondstone://secret/token", KEY, "bondstone://secret/none"])
+    Secret(value={"user": SENTINEL}).save("pair")
+
+    with pytest.raises(BondstoneError) as raised:
+        resolve(["bondstone://secret/token", KEY, last])
 
     trace = traceback.TracebackException.from_exception(raised.value, capture_locals=True)
     assert SENTINEL not in "".join(trace.format())

@@ -64,6 +64,7 @@ def _value(resolver: Resolver, name: str, text: str) -> str:
         value = as_text(resolver(text))
         if "\0" not in value:
             return value
+        del value  # a frame with a value in it must not be in the traceback
         fault: BondstoneError = InvalidBlock(f"{shown(name)}: holds a NUL, which an environment cannot")
     except BondstoneError as error:
         fault = type(error)(f"{shown(name)}: {error}")

@@ -89,7 +89,7 @@ class _Import:
         fault: BondstoneError = InvalidBlock("there is no kind for it")
         for form in found.forms:
             kind = self._kinds.get(form.kind)
-            if kind is None or not form.fields.keys() <= kind.model_fields.keys():
+            if kind is None:
                 continue
             try:
                 reference = Reference(form.kind, slug(found.name))
