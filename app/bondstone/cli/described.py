@@ -185,8 +185,8 @@ class _Value:
     def _text(self, text: str) -> Any:
         variable = _VARIABLE.fullmatch(text)
         if variable:
-            if variable[1] not in os.environ:
-                raise InvalidBlock(f"field '{self._field.name}': the variable {variable[1]} is not set")
+            if not os.environ.get(variable[1]):
+                raise InvalidBlock(f"field '{self._field.name}': the variable {variable[1]} is not set, or empty")
             return os.environ[variable[1]]
         if text.startswith("@"):
             return self._file(text[1:])
@@ -201,6 +201,8 @@ class _Value:
         from bondstone.cli.fields import decoded
 
         content = readable.content(self._described.path.parent / Path(name).expanduser())
+        if not content:
+            raise InvalidBlock(f"field '{self._field.name}': {shown(name)} is empty")
         return decoded(self._field, content, f"field '{self._field.name}'")
 
     def _in_clear(self) -> None:

@@ -35,7 +35,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def run(
-    command: Annotated[list[str], typer.Argument(metavar="-- CMD", help="The program and its arguments.")],
+    command: Annotated[list[str], typer.Argument(metavar="CMD", help="The program and its arguments, after --.")],
     files: Annotated[
         list[Path] | None,
         typer.Option("--env-file", metavar="FILE", show_default=False, help="Variables for it, as in a .env file."),
