@@ -21,7 +21,27 @@ def document(path: Path) -> yaml.Node | None:
     nodes = all_composed(readable.text(path), path)
     if len(nodes) > 1:
         raise Usage(f"{where(nodes[1], path)} is not YAML of one document")
-    return nodes[0] if nodes else None
+    return _checked(nodes[0], path) if nodes else None
+
+
+def _checked(node: yaml.Node, path: Path, above: tuple[yaml.Node, ...] = ()) -> yaml.Node:
+    """The same, after a look at every mapping in it: no key twice, no key that is no text. Nothing holds itself."""
+    if any(node is one for one in above):
+        raise Usage(f"{where(node, path)}: this holds itself")
+    seen = set[str]()
+    for item in node.value if isinstance(node, yaml.CollectionNode) else ():
+        if isinstance(item, tuple):
+            _checked_key(item[0], seen, path)
+        _checked(item[1] if isinstance(item, tuple) else item, path, (*above, node))
+    return node
+
+
+def _checked_key(key: yaml.Node, seen: set[str], path: Path) -> None:
+    if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
+        raise Usage(f"{where(key, path)}: a key is a text here")
+    if key.value in seen:
+        raise Usage(f"{where(key, path)}: {shown(key.value)} is there twice")
+    seen.add(key.value)
 
 
 def all_composed(text: str, path: Path) -> list[yaml.Node]:
@@ -38,17 +58,10 @@ def all_composed(text: str, path: Path) -> list[yaml.Node]:
 
 
 def entries(node: yaml.Node, path: Path) -> Iterator[tuple[str, yaml.Node]]:
-    """The entries of a mapping. Raises `Usage` for anything else, a key that is no text, and a key that is there twice."""
+    """The entries of a mapping of a `document`. Raises `Usage` for anything else."""
     if not isinstance(node, yaml.MappingNode):
         raise Usage(f"{where(node, path)}: a mapping belongs here (name: value)")
-    seen = set[str]()
-    for key, value in node.value:
-        if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
-            raise Usage(f"{where(key, path)}: a key is a text here")
-        if key.value in seen:
-            raise Usage(f"{where(key, path)}: {shown(key.value)} is there twice")
-        seen.add(key.value)
-        yield key.value, value
+    yield from ((key.value, value) for key, value in node.value)
 
 
 def text(node: yaml.Node) -> Any:
@@ -59,9 +72,9 @@ def text(node: yaml.Node) -> Any:
 
 
 def data(node: yaml.Node) -> Any:
-    """Values with the types of YAML 1.2's core schema. Of keys that are there twice the last one counts: see `entries`."""
+    """Values with the types of YAML 1.2's core schema."""
     if isinstance(node, yaml.MappingNode):
-        return {data(key): data(value) for key, value in node.value}
+        return {key.value: data(value) for key, value in node.value}
     if isinstance(node, yaml.SequenceNode):
         return [data(item) for item in node.value]
     found = _CORE.fullmatch(node.value) if isinstance(node, yaml.ScalarNode) and node.style is None else None
