@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from bondstone.cli import completion, output, rotation_commands
+from bondstone.cli import completion, flow_commands, output, rotation_commands
 from bondstone.cli.key_commands import key_app
 
 SETTINGS: dict[str, Any] = {
@@ -32,6 +32,12 @@ class InOrder(TyperGroup):
         "rollback",
         "verify",
         "rotations",
+        "run",
+        "render",
+        "plan",
+        "apply",
+        "import",
+        "export",
         "audit",
         "key",
         "backup",
@@ -248,6 +254,7 @@ audit_app = typer.Typer(**SETTINGS)
 app.add_typer(audit_app, name="audit")
 app.add_typer(key_app, name="key")
 rotation_commands.register(app)
+flow_commands.add_to(app)
 
 
 @audit_app.callback(invoke_without_command=True)

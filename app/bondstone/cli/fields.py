@@ -48,7 +48,7 @@ def answer(kind: str, field: Field, choices: Sequence[str] = ()) -> Any:
         return None
     subject = f"{kind}: field '{field.name}'"
     if text.startswith("@"):
-        return _typed(field, _decoded(field, _read(Given(field, text), subject), subject), subject)
+        return _typed(field, decoded(field, _read(Given(field, text), subject), subject), subject)
     return _typed(field, text, subject)
 
 
@@ -109,7 +109,7 @@ def _value(kind: str, one: Given) -> Any:
         return text if text is None else _typed(one.field, text, subject)
     if one.source == "inline":
         return _typed(one.field, one.text, subject, inline=True)
-    return _typed(one.field, _decoded(one.field, _read(one, subject), subject), subject)
+    return _typed(one.field, decoded(one.field, _read(one, subject), subject), subject)
 
 
 def _read(one: Given, subject: str) -> bytes:
@@ -147,7 +147,7 @@ def _path(text: str) -> Path:
     return Path(text[1:]).expanduser()
 
 
-def _decoded(field: Field, content: bytes, subject: str) -> str | bytes:
+def decoded(field: Field, content: bytes, subject: str) -> str | bytes:
     """Text of one line loses the line end that editors and `echo` add. Of several, as in a PEM file, it belongs to the text."""
     try:
         text = content.decode()
