@@ -34,6 +34,7 @@ from bondstone.registry.names import kebab
 
 from bondstone.blocks.block import Block  # isort: skip
 from bondstone.blocks.catalog import catalog, find, own
+from bondstone.blocks.expiry import CredentialExpired, expires_at
 from bondstone.blocks.handle import Handle, live
 from bondstone.blocks.secret_values import SecretData, SecretStr
 
@@ -60,6 +61,7 @@ __all__ = [
     "Block",
     "BondstoneError",
     "Conflict",
+    "CredentialExpired",
     "DatabaseCredentials",
     "DockerRegistry",
     "GcsCredentials",
@@ -92,6 +94,7 @@ __all__ = [
     "Version",
     "WrongKey",
     "catalog",
+    "expires_at",
     "find",
     "live",
 ]
