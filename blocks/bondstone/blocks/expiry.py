@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _JWT = re.compile(r"ey[\w-]+\.(ey[\w-]+)\.[\w-]*")
 _SAS = re.compile(r"(?:^|[?&=])se=([^&;]+)")
-_HINT = re.compile(rb'"ey|"expires_at":"|[?&="]se=|"client_certificate":"')
 
 
 class CredentialExpired(UserWarning):
@@ -33,8 +32,8 @@ def expires_at(block: "Block") -> datetime | None:
 
 
 def stored_expiry(content: bytes) -> datetime | None:
-    """As `expires_at`, of a stored document. Takes 0.2 µs where there is nothing to find."""
-    if not _HINT.search(content):
+    """As `expires_at`, of a stored document. Every load asks, so it is quick where there is nothing to find."""
+    if not (b'"ey' in content or b'"expires_at":"' in content or b"se=" in content or b'_certificate":"' in content):
         return None
     try:
         return min(_of_all(json.loads(content)["fields"].items()), default=None)
