@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from bondstone.blocks.docker import DockerRegistry
     from bondstone.blocks.gcs import GcsCredentials
     from bondstone.blocks.git import GitCredentials, GitRepository
+    from bondstone.blocks.gitlab import GitlabToken
     from bondstone.blocks.http import HttpWebhook
     from bondstone.blocks.icechunk import IcechunkRepo
     from bondstone.blocks.kubernetes import KubernetesCluster
@@ -67,6 +68,7 @@ __all__ = [
     "GcsCredentials",
     "GitCredentials",
     "GitRepository",
+    "GitlabToken",
     "Handle",
     "HttpWebhook",
     "IcechunkRepo",
