@@ -83,7 +83,7 @@ def _try(job: _Commit) -> CommitReceipt | None:
         return None
     except vendor.StorageError as error:
         # A key that was deleted under our hands: the next attempt asks for the current one. If that is the same, it is refused for good.
-        if not refused(error) or job.handle.get() == block:
+        if not refused(error) or job.handle.refresh() == block:
             raise
         return None
 

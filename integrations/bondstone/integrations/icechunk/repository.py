@@ -72,7 +72,7 @@ def _open_or_create(handle: Handle[IcechunkRepo], block: IcechunkRepo) -> "icech
             raise
         return None
     except vendor.StorageError as error:
-        if not refused(error) or handle.get() == block:
+        if not refused(error) or handle.refresh() == block:
             raise
         return None  # the key was replaced meanwhile
 
