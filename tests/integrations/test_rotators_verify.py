@@ -227,7 +227,7 @@ class TestHolders:
     @pytest.mark.parametrize("step", ["existing", "create"])
     def test_the_one_to_rotate_is_named(self, step: str, reports: Account) -> None:
         for block in (S3Bucket.load("reports"), IcechunkRepo.load("ocean")):
-            arguments = ({},) if step == "create" else ()
+            arguments: tuple[Any, ...] = ({},) if step == "create" else ()
             name = "aws-credentials/prod" if block.kind == "s3-bucket" else "s3-bucket/reports"
             with pytest.raises(InvalidSettings, match=f"rotate {name}"):
                 getattr(rotator_of(block.kind), step)(block, *arguments)
@@ -247,5 +247,4 @@ def test_every_kind_has_a_rotator_of_its_own() -> None:
     """So that what `verify` asks, or that it asks nobody, was thought about; but for what this suite defines."""
     kinds = [kind for kind, block in catalog().items() if block.__module__.startswith("bondstone.blocks.")]
 
-    # A secret may be anything; a database is verified by what connects to it.
-    assert [kind for kind in kinds if type(rotator_of(kind)) is Guided] == ["database-credentials", "secret"]
+    assert [kind for kind in kinds if type(rotator_of(kind)) is Guided] == ["secret"]

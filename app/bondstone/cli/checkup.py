@@ -85,7 +85,7 @@ def _content(registry: Registry) -> Iterator[Finding]:
 def _expiries(registry: Registry, listed: list[Listed]) -> Iterator[Finding]:
     """Credentials that have ended, and those that will soon."""
     now = datetime.now(UTC)
-    ends = [(item.reference, expiry_in(registry, item.kind, item.name)) for item in listed if item.readable]
+    ends = [(str(item.reference), expiry_in(registry, item.kind, item.name)) for item in listed if item.readable]
     if ended := [name for name, at in ends if at and at <= now]:
         yield Finding("warn", "expiry", f"expired: {_some(ended)}; rotate them, or save new versions")
     if soon := [f"{name} ({at:%Y-%m-%d})" for name, at in ends if at and now < at <= now + _SOON]:
