@@ -70,6 +70,7 @@ MISTAKES: dict[str, tuple[str, dict[str, Any], str]] = {
     "id in the place of the key": ("aws-credentials", {"access_key_id": "AKIAX", "secret_access_key": ID}, "swapped"),
     "id in lower case": ("aws-credentials", {"access_key_id": f"AKIA{LEAK}", "secret_access_key": "s"}, "capital letters"),
     "a role's id": ("aws-credentials", {"access_key_id": "AROAIOSFODNN7EXAMPLE", "secret_access_key": "s"}, "role, user, group"),
+    "a name with a space": ("aws-credentials", {"profile": f"my {LEAK}"}, "holds white space"),
     "half a key": ("aws-credentials", {"access_key_id": ID}, "go together"),
     "temporary key alone": ("aws-credentials", {"access_key_id": "ASIAEXAMPLE", "secret_access_key": LEAK}, "session_token goes with it"),
     "a user's ARN": ("aws-credentials", {"role_arn": "arn:aws:iam::123456789012:user/x"}, "is not a role"),
