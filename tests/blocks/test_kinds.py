@@ -27,6 +27,7 @@ TOKENS: dict[str, Callable[[str], dict[str, Any]]] = {
     "aws-credentials": lambda value: {"access_key_id": ID, "secret_access_key": value},
     "aws-credentials/session": lambda value: {"access_key_id": ID, "secret_access_key": "s", "session_token": value},
     "git-credentials": lambda value: {"token": value},
+    "gitlab-token": lambda value: {"owner": "projects/42", "token_id": 1, "token": value},
     "http-webhook": lambda value: {"url": URL + value if value else ""},
     "http-webhook/headers": lambda value: {"url": "https://example.org/x", "headers": {"Authorization": value}},
     "azure-credentials": lambda value: {"account_name": "reports", "sas_token": f"sig={value}" if value else ""},

@@ -13,6 +13,7 @@ from bondstone.blocks import (
     ArraylakeToken,
     Block,
     Conflict,
+    GitCredentials,
     InvalidBlock,
     InvalidName,
     InvalidSettings,
@@ -198,12 +199,12 @@ def test_bad_input(call: Any, error: type[Exception], text: str) -> None:
 
 def test_what_was_refused_can_be_given_again() -> None:
     """What does not pass the checks begins no rotation."""
-    ArraylakeToken(token=SecretStr("ema_first")).save("t")
+    GitCredentials(token=SecretStr("ghp_first")).save("t")
     with pytest.raises(InvalidBlock):
-        ArraylakeToken.rotate("t", token="no token")
+        GitCredentials.rotate("t", token="no token")
     assert rotation.rotations()[0].step == ""
 
-    done = ArraylakeToken.rotate("t", token="ema_second")
+    done = GitCredentials.rotate("t", token="ghp_second")
 
     assert (done.step, done.version) == ("current", 2)
 

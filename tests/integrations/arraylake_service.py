@@ -1,7 +1,8 @@
 """Arraylake as far as its client needs it to list things: what the tests serve to the unmodified client.
 
 Served by uvicorn. The tokens that count are the lines of the file named by TOKENS, read at each request; REPOS names the organization's
-repositories. Paths and fields are those that arraylake 1.7 asks for; the status codes of the hosted service are assumed.
+repositories; with `down` among the tokens it has trouble. Paths and fields are those that arraylake 1.7 asks
+for; the status codes of the hosted service are assumed.
 """
 
 import os
@@ -25,13 +26,16 @@ class Tokens(AuthenticationBackend):
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, SimpleUser]:
         token = conn.headers.get("Authorization", "").removeprefix("Bearer ")
-        if token not in Path(os.environ["TOKENS"]).read_text().split():
+        accepted = Path(os.environ["TOKENS"]).read_text().split()
+        if "down" in accepted:
+            raise AuthenticationError("down")
+        if token not in accepted:
             raise AuthenticationError("invalid token")
         return AuthCredentials(["token"]), SimpleUser("flow@example.org")
 
 
 def refused(_: HTTPConnection, error: Exception) -> Response:
-    return JSONResponse({"detail": str(error)}, status_code=401)
+    return JSONResponse({"detail": str(error)}, status_code=503 if str(error) == "down" else 401)
 
 
 async def user(request: Request) -> Response:
@@ -51,7 +55,10 @@ async def orgs(_: Request) -> Response:
 async def repos(request: Request) -> Response:
     names = os.environ["REPOS"].split() if request.path_params["org"] == ORG else []
     items = [_repo(number, name) for number, name in enumerate(names, 1)]
-    return JSONResponse({"items": items, "total": len(items), "page": 1, "size": 100, "pages": 1})
+    page, size = (int(request.query_params.get(name, default)) for name, default in (("page", 1), ("size", 100)))
+    pages = max(1, -(-len(items) // size))
+    some = items[(page - 1) * size : page * size]
+    return JSONResponse({"items": some, "total": len(items), "page": page, "size": size, "pages": pages})
 
 
 async def repo(request: Request) -> Response:

@@ -3,6 +3,7 @@
 import os
 import pickle
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,10 +14,10 @@ import cloudpickle
 import pytest
 from arraylake.exceptions import ArraylakeClientError
 
-from bondstone.blocks import InvalidBlock, NotFound
+from bondstone.blocks import AccessDenied, ArraylakeToken, InvalidBlock, NotFound, ServiceUnavailable, live
 from bondstone.cli.demo.hunt import hunt_bytes
 from bondstone.cli.demo.process import child_server, listening
-from bondstone.integrations.arraylake import connect
+from bondstone.integrations.arraylake import _live_client, connect
 from tests.integrations.conftest import elsewhere, save
 
 REPOS = ["ocean", "air"]
@@ -132,15 +133,82 @@ def test_the_environment_is_left_alone(service: Service) -> None:
     assert dict(os.environ) == before
 
 
-def test_a_refused_token_is_not_shown(service: Service) -> None:
-    """Neither in the vendor's error nor in its causes."""
+def test_a_token_that_is_saved_while_the_service_refuses(service: Service) -> None:
+    """Where the handle is behind, as it may be for `ttl`: it is refreshed, and the call made once more; also between two pages."""
+    behind = Behind(ArraylakeToken.load("prod"))
+    client = _live_client()(behind)
+    client.get_orgs()
+    pages = client.list_repos_paginated("earthmover", page_size=1)
+    assert next(pages).name == REPOS[0]
+    save("arraylake-token/prod", token="ema_second-token", service_uri=service.uri)
+    service.accept("ema_second-token")
+
+    assert [repo.name for repo in pages] == REPOS[1:]
+    assert behind.refreshed == 1
+    assert [org.name for org in client.get_orgs()] == ["earthmover"]
+    behind.behind()
+    assert [org.name for org in client.get_orgs()] == ["earthmover"]
+    assert behind.refreshed == 2
+
+
+def test_a_refused_token_is_told_and_not_shown(service: Service) -> None:
+    """The block to renew is named; the token is in no text, cause or frame."""
     save("arraylake-token/prod", token="ema_refused-token", service_uri=service.uri)
 
-    with pytest.raises(ArraylakeClientError, match="401") as caught:
-        connect("prod").get_orgs()
+    for call in (lambda client: client.get_orgs(), lambda client: list(client.list_repos_paginated("earthmover"))):
+        with pytest.raises(AccessDenied) as caught:
+            call(connect("prod"))
+        assert str(caught.value) == (
+            f"Arraylake at {service.uri} refused the token: save a new version of arraylake-token/prod"
+        )
+        shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+        assert not hunt_bytes({"token": "ema_refused-token"}, shown.encode(), "traceback")
 
-    shown = "".join(traceback.format_exception(caught.value))
-    assert not hunt_bytes({"token": "ema_refused-token"}, shown.encode(), "traceback")
+
+def test_what_is_no_refusal_is_the_vendors_error(service: Service) -> None:
+    """Here 404: nothing is asked again, and nothing translated."""
+    with pytest.raises(ArraylakeClientError, match="404"):
+        connect("prod").get_repo_object("earthmover/none")
+
+
+def test_a_service_in_trouble(service: Service) -> None:
+    """The vendor's client would try for 91 s: it is given up at the deadline."""
+    service.accept("down")
+    start = time.monotonic()
+
+    with pytest.raises(ServiceUnavailable, match="did not answer within 1 s"):
+        _live_client()(live(ArraylakeToken, "prod"), deadline=1.0).get_orgs()
+
+    assert time.monotonic() - start < 10
+
+
+def test_nobody_listens(service: Service) -> None:
+    """The vendor's error would hold the request, with the token in its headers."""
+    save("arraylake-token/prod", token="ema_first-token", service_uri="http://127.0.0.1:9")
+
+    with pytest.raises(ServiceUnavailable, match="correct the service_uri of arraylake-token/prod") as caught:
+        _live_client()(live(ArraylakeToken, "prod"), deadline=20.0).get_orgs()
+
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+class Behind:
+    """A handle that shows what was, until it is refreshed."""
+
+    def __init__(self, block: ArraylakeToken) -> None:
+        self._block, self._first, self.refreshed = block, block, 0
+
+    def get(self) -> ArraylakeToken:
+        return self._block
+
+    def behind(self) -> None:
+        self._block = self._first
+
+    def refresh(self) -> ArraylakeToken:
+        self.refreshed += 1
+        self._block = ArraylakeToken.load("prod")
+        return self._block
 
 
 @pytest.mark.parametrize("token", ["ema_good-token\n", " ema_good-token", "ema_good token"])

@@ -55,6 +55,9 @@ class Iam:
     def revoke(self, block: AwsCredentials) -> None:
         self.server.delete_key(self.user, self.id_of(block))
 
+    def lock_out(self) -> None:
+        self.revoke(self.block)
+
     @property
     def _iam(self) -> Any:
         return self.server.client("iam")

@@ -203,7 +203,7 @@ class TestByHand:
         service.accept("ema_second-token")
         assert rotator.verify(new).identity == "flow@example.org"
 
-    @pytest.mark.parametrize("kind", ["secret", "ssh-key", "git-credentials", "arraylake-token", "http-webhook"])
+    @pytest.mark.parametrize("kind", ["ssh-key", "git-credentials", "arraylake-token", "http-webhook"])
     def test_it_is_said_where_the_old_one_is_revoked(self, kind: str) -> None:
         assert rotator_of(kind).guided
         assert "old" in rotator_of(kind).remedy
@@ -227,7 +227,7 @@ class TestHolders:
     @pytest.mark.parametrize("step", ["existing", "create"])
     def test_the_one_to_rotate_is_named(self, step: str, reports: Account) -> None:
         for block in (S3Bucket.load("reports"), IcechunkRepo.load("ocean")):
-            arguments = ({},) if step == "create" else ()
+            arguments: tuple[Any, ...] = ({},) if step == "create" else ()
             name = "aws-credentials/prod" if block.kind == "s3-bucket" else "s3-bucket/reports"
             with pytest.raises(InvalidSettings, match=f"rotate {name}"):
                 getattr(rotator_of(block.kind), step)(block, *arguments)
@@ -247,4 +247,4 @@ def test_every_kind_has_a_rotator_of_its_own() -> None:
     """So that what `verify` asks, or that it asks nobody, was thought about; but for what this suite defines."""
     kinds = [kind for kind, block in catalog().items() if block.__module__.startswith("bondstone.blocks.")]
 
-    assert [kind for kind in kinds if type(rotator_of(kind)) is Guided] == ["database-credentials"]
+    assert [kind for kind in kinds if type(rotator_of(kind)) is Guided] == ["secret"]

@@ -13,7 +13,7 @@ from email.utils import formatdate
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 
 import boto3
@@ -21,12 +21,24 @@ import cloudpickle
 import obstore
 import pandas as pd
 import pytest
+import s3fs
+from botocore.exceptions import ClientError
 
 import bondstone.integrations.icechunk
-from bondstone.blocks import AccessDenied, BondstoneError, InvalidName, InvalidSettings, NotFound, ServiceUnavailable
-from bondstone.cli.demo.server import S3Server
+from bondstone.blocks import (
+    AccessDenied,
+    BondstoneError,
+    InvalidName,
+    InvalidSettings,
+    NotFound,
+    S3Bucket,
+    ServiceUnavailable,
+)
+from bondstone.cli.demo.server import KeyPair, S3Server
 from bondstone.integrations import s3
+from bondstone.integrations.aws import LiveKeys
 from bondstone.integrations.s3 import S3Download, S3Upload
+from bondstone.integrations.s3.session import LiveSession
 from tests.integrations.conftest import BUCKET, Account, both, elsewhere, save
 
 TABLE = b"a,b\n1,2\n"
@@ -481,6 +493,131 @@ class TestRotation:
         client.put_object(Bucket=BUCKET, Key="x", Body=TABLE)
 
         assert client.get_object(Bucket=BUCKET, Key="x")["Body"].read() == TABLE
+
+    @both
+    def test_a_key_that_is_saved_while_s3fs_is_refused(self, reports: Account) -> None:
+        """S3fs asks once more too: for a whole object, and in the middle of one that goes up in parts."""
+        files = s3.filesystem("reports")
+        late = Late(reports)
+        files.session.get_component("event_emitter").register_first("before-parse.s3", late)
+        late.revoke()
+        files.pipe(f"{BUCKET}/x.csv", TABLE)
+        assert files.cat(f"{BUCKET}/x.csv") == TABLE
+
+        with files.open(f"{BUCKET}/parts", "wb", block_size=5 * 1024 * 1024) as file:
+            for _ in range(3):
+                file.write(bytes(5 * 1024 * 1024))
+                late.revoke()
+
+        assert files.info(f"{BUCKET}/parts")["size"] == 15 * 1024 * 1024
+        assert late.published == 4
+
+    @both
+    def test_a_managed_upload_of_boto3(self, reports: Account, tmp_path: Path) -> None:
+        """Its threads send a large file in parts: the key goes after the first answer, the new one is saved at the next refusal."""
+        (tmp_path / "large").write_bytes(os.urandom(24 * 1024 * 1024))
+        client, late, answers = s3.client("reports"), Late(reports), []
+
+        def answered(**_: object) -> None:
+            answers.append(1)
+            if len(answers) == 1:  # the upload has begun
+                late.revoke()
+
+        client.meta.events.register_first("before-parse.s3", late)
+        client.meta.events.register_last("before-parse.s3", answered)
+
+        client.upload_file(str(tmp_path / "large"), BUCKET, "large")
+
+        assert late.published == 1
+        assert S3Download("reports")("large") == (tmp_path / "large").read_bytes()
+
+    @pytest.mark.parametrize("vendor", ["boto3", "s3fs"])
+    def test_a_handle_that_is_behind(self, vendor: str, reports: Account) -> None:
+        """Where a shared registry is asked once a minute, a refusal makes it be asked at once."""
+        handle: Any = Behind(S3Bucket.load("reports"))
+        if vendor == "boto3":
+            client = s3.clients.client_of(handle)
+        else:
+            client = s3fs.S3FileSystem(
+                session=LiveSession(LiveKeys(handle)),
+                endpoint_url=reports.server.endpoint,
+                client_kwargs={"region_name": "us-east-1"},
+            )
+        reports.rotate()
+
+        if vendor == "boto3":
+            client.put_object(Bucket=BUCKET, Key="x", Body=TABLE)
+        else:
+            client.pipe(f"{BUCKET}/x", TABLE)
+
+        assert S3Download("reports")("x") == TABLE
+        assert handle.refreshed == 1
+
+    def test_a_refusal_asks_the_registry_once(self, reports: Account) -> None:
+        """A key that stays refused is an error, not a loop, for each client."""
+        client, files = s3.client("reports"), s3.filesystem("reports")
+        sent: list[int] = []
+        client.meta.events.register_first("before-send.s3", lambda **_: sent.append(1))
+        reports.revoke()
+
+        with pytest.raises(ClientError, match="InvalidAccessKeyId"):
+            client.get_object(Bucket=BUCKET, Key="x")
+        with pytest.raises(PermissionError):
+            files.cat(f"{BUCKET}/x")
+
+        assert len(sent) == 2
+
+    def test_a_store_of_obstore(self, reports: Account) -> None:
+        """Made before and used just now: it raises the vendor's error while it holds the old key, and goes on by itself after that."""
+        store = s3.connect("reports", ttl=0)
+        obstore.put(store, "x", TABLE)
+        reports.rotate()
+
+        for _ in range(20):
+            try:
+                obstore.put(store, "x", TABLE)
+                break
+            except obstore.exceptions.PermissionDeniedError:
+                time.sleep(0.05)
+
+        assert obstore.get(store, "x").bytes() == TABLE
+
+
+class Behind:
+    """A handle that shows what was, until it is refreshed."""
+
+    ttl, source = 60.0, ("registry", "s3-bucket/reports")
+
+    def __init__(self, block: S3Bucket) -> None:
+        self._block, self.refreshed = block, 0
+
+    def get(self) -> S3Bucket:
+        return self._block
+
+    def refresh(self) -> S3Bucket:
+        self.refreshed += 1
+        self._block = S3Bucket.load("reports")
+        return self._block
+
+
+class Late:
+    """The key is deleted at the server first. The new one is saved when a request has been refused, before anybody is told."""
+
+    def __init__(self, account: Account) -> None:
+        self._account, self.published = account, 0
+        self._new: KeyPair | None = None
+        self._lock = Lock()
+
+    def revoke(self) -> None:
+        new = self._account.server.create_key(self._account.user)
+        self._account.revoke()
+        self._new = new
+
+    def __call__(self, response_dict: dict[str, Any] | None = None, **_: object) -> None:
+        with self._lock:
+            if self._new is not None and response_dict is not None and response_dict["status_code"] == 403:
+                self._account.publish(self._new)
+                self._new, self.published = None, self.published + 1
 
 
 class TestTwoRegistries:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from copy import copy
+from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self, cast, get_args, get_origin, get_type_hints
@@ -29,6 +30,7 @@ from bondstone.blocks import document
 from bondstone.blocks.catalog import find, newer, register
 from bondstone.blocks.checks import STORED
 from bondstone.blocks.errors import InvalidClass, NotLoaded, Refused, bare, guarded, invalid, scrubbed, told
+from bondstone.blocks.expiry import CredentialExpired, stored_expiry
 from bondstone.blocks.secret_values import MASK, SecretData, SecretStr
 from bondstone.registry import (
     BondstoneError,
@@ -387,8 +389,20 @@ def _load(cls: type[Block], reference: Reference, registry: Registry) -> Block:
         block._origin = _Origin(name, stored.version, registry.address, pinned=reference.version is not None)
         again = cls in stored.made  # most documents are loaded once, and a copy has its price
         stored.made[cls] = copy(block) if again and _UNCHANGING.issuperset(map(type, _contents(block))) else None
+        if ended := stored_expiry(stored.content):
+            _say_if_expired(f"{name}@{stored.version}", ended)
         return block
     raise fault
+
+
+def _say_if_expired(what: str, ended: datetime) -> None:
+    if ended <= datetime.now(UTC):
+        warn(
+            CredentialExpired(
+                f"the credential of {what} expired on {ended:%Y-%m-%d %H:%M}Z: rotate it, or save a new version"
+            ),
+            skip_file_prefixes=(_HERE,),
+        )
 
 
 def _contents(block: Block) -> Iterator[Any]:

@@ -8,6 +8,7 @@ from bondstone.blocks import document
 from bondstone.blocks.block import Block, _load, _stored
 from bondstone.blocks.catalog import find
 from bondstone.blocks.errors import guarded
+from bondstone.blocks.expiry import expiry_in
 from bondstone.blocks.rotator import Verified, rotator_of
 from bondstone.registry import BondstoneError, Conflict, InvalidName, Reference, Registry, current_registry
 from bondstone.registry.journal import GRACE, UNPROMOTED, Step
@@ -38,6 +39,7 @@ class Standing(NamedTuple):
     holder: str  # who is rotating it now
     why: str  # code of the error that stopped the last attempt
     leased_until: datetime | None
+    expires_at: datetime | None  # when the credential ends, where it says so
 
 
 class VendorSource:
@@ -173,6 +175,7 @@ def rotations() -> list[Standing]:
                 step.holder if step.until > now else "",
                 step.why,
                 when(until) if until else None,
+                expiry_in(registry, item.kind, item.name),
             )
         )
     return lines

@@ -1,20 +1,29 @@
 """Arraylake: the vendor's own client, with the token that is current."""
 
+import asyncio
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
-from bondstone.blocks import ArraylakeToken, Handle, live
+from bondstone.blocks import AccessDenied, ArraylakeToken, BondstoneError, Handle, ServiceUnavailable, live
 from bondstone.integrations.extras import need
 
 if TYPE_CHECKING:
     import arraylake
 
+DEADLINE = 60.0  # seconds for each call; by itself the vendor's client repeats a failing one for 91
+
 
 def connect(name: str, *, ttl: float | None = None) -> "arraylake.Client":
     """An `arraylake.Client` for an `ArraylakeToken` block.
 
-    Each call looks up the token anew and, after a rotation, goes by a new inner client. It pickles to the name of the block, where the
-    original pickles its token. Repositories and sessions made by it keep the token they were made with: make them anew.
+    Each call looks up the token anew and, after a rotation, goes by a new inner client; a call whose token is refused is repeated once
+    with the token that the registry has by then. Calls raise `AccessDenied` (the token is refused for good), `ServiceUnavailable` (no
+    answer within 60 s), and for all else the vendor's own errors. It pickles to the name of the block, where the original pickles its
+    token. Repositories and sessions made by it keep the token they were made with: make them anew.
     """
     return _live_client()(live(ArraylakeToken, name, ttl=ttl))  # type: ignore[no-any-return]
 
@@ -26,17 +35,73 @@ def _live_client() -> Any:
     class LiveClient(vendor.Client):  # type: ignore[misc]
         """Arraylake's client, whose token is read from a block."""
 
-        def __init__(self, handle: Handle[ArraylakeToken]) -> None:
-            self._handle = handle
+        def __init__(self, handle: Handle[ArraylakeToken], deadline: float = DEADLINE) -> None:
+            self._handle, self._deadline = handle, deadline
 
         @property
         def aclient(self) -> Any:
-            return _inner(self._handle.get())  # pyright: ignore[reportArgumentType]  # blocks are hashable
+            return _Live(self._handle, _inner, self._deadline)
 
         def __reduce__(self) -> tuple[Any, ...]:
             return _arrived, (self._handle,)
 
     return LiveClient
+
+
+@dataclass(frozen=True)
+class _Live:
+    """What `of` makes of the block: its calls are made with the token of the moment, and once more after a refusal."""
+
+    handle: Handle[ArraylakeToken]
+    of: Callable[[ArraylakeToken], Any]
+    deadline: float
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_metastore_for_org":  # the vendor's client makes its listings by this
+            return lambda org: _Live(self.handle, lambda block: self.of(block)._metastore_for_org(org), self.deadline)
+        value = getattr(self.of(self.handle.get()), name)
+        if not iscoroutinefunction(value):
+            return value
+
+        async def call(*args: Any, **options: Any) -> Any:
+            return await self._called(name, args, options)
+
+        return call
+
+    async def _called(self, name: str, args: Any, options: Any) -> Any:
+        block = self.handle.get()
+        answer, fault = await self._tried(block, name, args, options)
+        if isinstance(fault, AccessDenied):
+            fresh = await asyncio.to_thread(self.handle.refresh)
+            if fresh != block:
+                answer, fault = await self._tried(fresh, name, args, options)
+        if fault is not None:
+            raise fault
+        return answer
+
+    async def _tried(
+        self, block: ArraylakeToken, name: str, args: Any, options: Any
+    ) -> tuple[Any, BondstoneError | None]:
+        where, transport = f"Arraylake at {block.service_uri}", need("httpx", "arraylake").TransportError
+        call = getattr(self.of(block), name)
+        try:
+            return await asyncio.wait_for(call(*args, **options), self.deadline), None
+        except TimeoutError:
+            return None, ServiceUnavailable(f"{where} did not answer within {self.deadline:.0f} s: try again")
+        except transport as error:  # it holds the request, with the token in its headers
+            return None, ServiceUnavailable(
+                f"{where} cannot be reached ({type(error).__name__}): try again, or correct the service_uri of {block.reference}"
+            )
+        except (ValueError, need("icechunk", "arraylake").IcechunkError) as error:
+            if not refused(error):
+                raise
+            return None, AccessDenied(f"{where} refused the token: save a new version of {block.reference}")
+
+
+def refused(error: Exception) -> bool:
+    """Whether Arraylake means the token. From a repository's credentials it comes by way of icechunk, which has it only in its text."""
+    status = getattr(error, "status_code", None)
+    return status == 401 if status is not None else bool(re.search(r"\b401\b|Unauthorized", str(error)))
 
 
 @lru_cache(maxsize=16)

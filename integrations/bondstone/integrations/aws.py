@@ -46,6 +46,10 @@ class LiveKeys:
         """Raises what `Block.load` raises, and `AccessDenied` where the default chain finds nothing."""
         return _keys(self.credentials())
 
+    def renew(self) -> None:
+        """After a refusal: ask the registry, however fresh the handle's answer is."""
+        self.handle.refresh()
+
     def expiry(self, keys: Keys) -> datetime:
         """When a client must ask again: after the handle's `ttl`, or when the vendor's own time is up."""
         soon = self.clock() + timedelta(seconds=self.handle.ttl)

@@ -14,7 +14,6 @@ from bondstone.blocks import (
     live,
 )
 from bondstone.blocks.database import DatabaseCredentials
-from bondstone.integrations.renewal import renewed
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
@@ -38,7 +37,7 @@ def connect(name: str, *, ttl: float | None = None) -> "Engine":
     drivername = handle.get().drivername
     key = (*handle.source, handle.ttl, drivername, os.getpid())
     if key not in _engines:
-        _engines.setdefault(key, engine(handle.get, partial(renewed, handle), handle.ttl))
+        _engines.setdefault(key, engine(handle.get, handle.refresh, handle.ttl))
     return _engines[key]
 
 

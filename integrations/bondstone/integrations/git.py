@@ -24,7 +24,6 @@ from bondstone.blocks import (
 )
 from bondstone.integrations.git_access import access
 from bondstone.integrations.receipts import CheckoutReceipt
-from bondstone.integrations.renewal import renewed
 
 DEADLINE = 300.0  # seconds for each git command; one that moves less than 1 kB/s for 30 s is given up
 _STALLED = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=30")
@@ -50,7 +49,7 @@ def _checked_out(handle: Handle[GitRepository], folder: Path) -> CheckoutReceipt
         return _placed(folder, block, _fetched(folder, block))
     except AccessDenied as error:
         refusal = error.with_traceback(None)
-    block, refused = renewed(handle), block
+    block, refused = handle.refresh(), block
     if block == refused:
         raise refusal
     return _placed(folder, block, _fetched(folder, block))

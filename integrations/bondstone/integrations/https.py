@@ -36,7 +36,7 @@ class Answer(NamedTuple):
 class _Stay(HTTPRedirectHandler):
     """A redirection would be followed with our Authorization header, to whatever host it names."""
 
-    def redirect_request(self, *_: Any) -> None:
+    def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: Any) -> None:
         return None
 
 
@@ -59,6 +59,7 @@ def ask(
     def call() -> Answer:
         opener = build_opener(_Stay, HTTPSHandler(context=context or ssl.create_default_context()))
         request = Request(url, data=body, headers=dict(headers or {}), method=method)  # noqa: S310 -- blocks take http(s) only
+        response: Any
         try:
             response = opener.open(request, timeout=seconds)
         except HTTPError as error:  # an answer too

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bondstone.blocks import Conflict, Handle, IcechunkRepo, InvalidName, live
 from bondstone.integrations.extras import need
 from bondstone.integrations.icechunk.errors import refused, translated
-from bondstone.integrations.icechunk.repository import commit_lock, opened, uri
+from bondstone.integrations.icechunk.repository import commit_lock, opened, shared, uri
 from bondstone.integrations.provenance import run
 from bondstone.integrations.receipts import CommitReceipt
 
@@ -38,7 +38,8 @@ class IcechunkCommit:
         Other groups, also inside `group`, stay as they are. Raises `AccessDenied`, `NotFound`, `ServiceUnavailable`, `InvalidName`, and
         `Conflict` if other writers kept winning for 20 tries.
         """
-        return _commit(_Commit(live(IcechunkRepo, self.repo, ttl=self.ttl), dataset, message, _checked(group), key))
+        handle = shared(live(IcechunkRepo, self.repo, ttl=self.ttl))
+        return _commit(_Commit(handle, dataset, message, _checked(group), key))
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def _try(job: _Commit) -> CommitReceipt | None:
         return None
     except vendor.StorageError as error:
         # A key that was deleted under our hands: the next attempt asks for the current one. If that is the same, it is refused for good.
-        if not refused(error) or job.handle.get() == block:
+        if not refused(error) or job.handle.refresh() == block:
             raise
         return None
 

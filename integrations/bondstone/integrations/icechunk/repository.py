@@ -1,5 +1,6 @@
 """The vendor's own repository for an `IcechunkRepo` block."""
 
+import pickle
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -37,10 +38,15 @@ def connect(name: str, *, ttl: float | None = None) -> "icechunk.Repository":
     Its credentials are asked for again after at most `ttl` seconds; it, its sessions and forks pickle to the name of the block. Raises
     `AccessDenied`, `NotFound` (no such bucket), `ServiceUnavailable`.
     """
-    handle = live(IcechunkRepo, name, ttl=ttl)
+    handle = shared(live(IcechunkRepo, name, ttl=ttl))
     block = handle.get()
     with translated(block), _creation_lock(block):
         return opened(handle)
+
+
+def shared(handle: Handle[IcechunkRepo]) -> Handle[IcechunkRepo]:
+    """The handle that icechunk has, too: it unpickles its own, which is one per process. So what refreshes this refreshes that."""
+    return pickle.loads(pickle.dumps(handle))  # type: ignore[no-any-return]  # noqa: S301
 
 
 def opened(handle: Handle[IcechunkRepo], sleep: Callable[[float], None] = time.sleep) -> "icechunk.Repository":
@@ -72,7 +78,7 @@ def _open_or_create(handle: Handle[IcechunkRepo], block: IcechunkRepo) -> "icech
             raise
         return None
     except vendor.StorageError as error:
-        if not refused(error) or handle.get() == block:
+        if not refused(error) or handle.refresh() == block:
             raise
         return None  # the key was replaced meanwhile
 

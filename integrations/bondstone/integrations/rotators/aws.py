@@ -143,7 +143,7 @@ def _fields(answer: dict[str, Any]) -> dict[str, str]:
     return {"access_key_id": key["AccessKeyId"], "secret_access_key": key["SecretAccessKey"]}
 
 
-def _fault(block: AwsCredentials, action: str, error: Exception) -> BondstoneError:
+def _fault(block: AwsCredentials, action: str, error: Any) -> BondstoneError:
     kinds, what = need("botocore.exceptions", "aws"), f"AWS {{}} {action} for {_name(block)}"
     if isinstance(error, kinds.ProfileNotFound):
         return NotFound(f"the profile of {_name(block)} is not in ~/.aws/config here: add it, or correct the block")

@@ -47,7 +47,7 @@ def _where(place: Place) -> str:
     return f"bucket '{place.bucket}' at {place.endpoint or 'Amazon S3'}"
 
 
-def _fault(block: S3Bucket, place: Place, error: Exception) -> BondstoneError:
+def _fault(block: S3Bucket, place: Place, error: Any) -> BondstoneError:
     where = _where(place)
     if not isinstance(error, need("botocore.exceptions", "aws").ClientError):
         return ServiceUnavailable(

@@ -2,7 +2,7 @@
 
 import os
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from bondstone.blocks import Handle, S3Bucket, ServiceUnavailable, live
@@ -13,7 +13,15 @@ from bondstone.integrations.s3.place import Place
 if TYPE_CHECKING:
     from obstore.store import S3Store
 
-_AUTH_CODES = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "AccessDenied", "403"}
+_AUTH_CODES = {
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+    "InvalidToken",
+    "AccessDenied",
+    "400",
+    "403",
+}
 
 
 def connect(name: str, *, ttl: float | None = None) -> "S3Store":
@@ -62,17 +70,20 @@ def _endpoint(place: Place) -> str:
 
 def client(name: str, *, ttl: float | None = None) -> Any:
     """A boto3 S3 client for an `S3Bucket` block. Keys are read at every signing; after a refusal they are read, and sent, once more."""
-    handle = live(S3Bucket, name, ttl=ttl)
+    return client_of(live(S3Bucket, name, ttl=ttl))
+
+
+def client_of(handle: Handle[S3Bucket]) -> Any:
+    """A new boto3 client for what `handle` shows."""
     place = Place.of(handle.get())
     session = need("botocore.session", "aws").Session()
     if not place.anonymous:
-        session._credentials = _live_credentials()(
-            LiveKeys(handle)
-        )  # boto3 has no public way to set credentials that change
+        keys = LiveKeys(handle)
+        # Botocore has no public way to set credentials that change.
+        session._credentials = _live_credentials()(keys)
+        session.get_component("event_emitter").register_first("needs-retry.s3", partial(_sign_again, keys))
     made = need("boto3", "aws").Session(botocore_session=session, region_name=place.region)
-    made = made.client("s3", endpoint_url=place.endpoint, config=_config(place))
-    made.meta.events.register_first("needs-retry.s3", _sign_again)
-    return made
+    return made.client("s3", endpoint_url=place.endpoint, config=_config(place))
 
 
 def _config(place: Place) -> Any:
@@ -82,12 +93,20 @@ def _config(place: Place) -> Any:
     return need("botocore.config", "aws").Config(s3=style, connect_timeout=5, **signature)
 
 
-def _sign_again(response: Any = None, attempts: int = 0, **_: Any) -> int | None:
+def _sign_again(keys: LiveKeys, response: Any = None, attempts: int = 0, **_: Any) -> int | None:
     """Botocore retries at once when a handler answers 0; the new attempt is signed with what the block holds then."""
-    if attempts != 1 or response is None:
+    if not is_refusal(response, attempts):
         return None
+    keys.renew()
+    return 0
+
+
+def is_refusal(response: Any, attempts: int) -> bool:
+    """Whether botocore's first attempt failed for the key that signed it. A HEAD has no code but its status."""
+    if attempts != 1 or response is None:
+        return False
     code = response[1].get("Error", {}).get("Code")
-    return 0 if response[0].status_code in (400, 401, 403) and code in _AUTH_CODES else None
+    return response[0].status_code in (400, 401, 403) and code in _AUTH_CODES
 
 
 @lru_cache

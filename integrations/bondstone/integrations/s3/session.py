@@ -1,9 +1,11 @@
 """An aiobotocore session whose credentials are read from a block at every signing; unlike the original it pickles, to a name."""
 
+import asyncio
 from typing import Any
 
 from bondstone.integrations.aws import LiveKeys
 from bondstone.integrations.extras import need
+from bondstone.integrations.s3.clients import is_refusal
 
 _credentials: Any = need("aiobotocore.credentials", "aws").AioCredentials
 _session: Any = need("aiobotocore.session", "aws").AioSession
@@ -32,6 +34,14 @@ class LiveSession(_session):  # type: ignore[misc]
         super().__init__()
         self._live_keys = live_keys
         self._credentials = LiveAioCredentials(live_keys)
+        self.get_component("event_emitter").register_first("needs-retry.s3", self._sign_again)
+
+    async def _sign_again(self, response: Any = None, attempts: int = 0, **_: Any) -> int | None:
+        """As for boto3; the event loop goes on meanwhile."""
+        if not is_refusal(response, attempts):
+            return None
+        await asyncio.to_thread(self._live_keys.renew)
+        return 0
 
     def __repr__(self) -> str:
         registry, reference = self._live_keys.handle.source

@@ -125,6 +125,7 @@ def _with_store[T](task: S3Upload | S3Download, call: Callable[["S3Store"], T]) 
             return block, call(_kept(handle, Place.of(block)))
         except refusals():
             pass
+        block = handle.refresh()
         return block, call(_renewed(handle, Place.of(block)))
 
 
