@@ -1,6 +1,6 @@
 # Every target sets the project up first, into .venv; there is nothing to install or activate by hand.
 # Pass arguments on with ARGS, as in: make test ARGS="-k store"
-.PHONY: help setup demo test test-slow bench bench-scale lock format clean
+.PHONY: help setup demo test test-slow bench bench-scale bench-rotation lock format clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
@@ -22,6 +22,9 @@ bench: setup ## measure what users feel
 
 bench-scale: setup ## measure many blocks, several processes, PostgreSQL and Prefect's own
 	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m benchmarks.scale $(ARGS)
+
+bench-rotation: setup ## rotate a key under eight workers, and count what fails
+	@.venv/bin/python -m benchmarks.rotation $(ARGS)
 
 # Pins and hashes only: no addresses, so that each machine fetches from where it is told to.
 LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-emit-index-url \

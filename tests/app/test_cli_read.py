@@ -160,7 +160,7 @@ def test_a_listing(cli: Cli, saved: AwsCredentials) -> None:
 
     assert names == [["aws-credentials", "prod", "1"], ["s3-bucket", "inline", "1"], ["s3-bucket", "reports", "1"]]
     assert [item["name"] for item in page] == ["reports"]
-    assert list(page[0]) == ["kind", "name", "version", "changed_at", "readable"]
+    assert list(page[0]) == ["kind", "name", "version", "changed_at", "readable", "expires_at"]
 
 
 def test_an_unreadable_record_blocks_nothing_but_itself(cli: Cli, saved: AwsCredentials, data: Path) -> None:

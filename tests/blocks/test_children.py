@@ -8,7 +8,18 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from bondstone.blocks import AwsCredentials, Block, InvalidBlock, NotFound, S3Bucket, Secret, SecretStr, UnknownKind
+from bondstone.blocks import (
+    AwsCredentials,
+    Block,
+    InvalidBlock,
+    InvalidName,
+    NotFound,
+    S3Bucket,
+    Secret,
+    SecretStr,
+    UnknownKind,
+)
+from bondstone.blocks.describe import displayed
 from bondstone.registry import current_registry
 
 
@@ -44,6 +55,23 @@ class Holder(Block):
     numbered: dict[int, Secret] = Field(default_factory=dict, description="By number.")
     model: Plain | None = Field(None, description="In a model.")
     any_block: Block | None = Field(None, description="Of any kind.")
+
+
+class Special(Node):
+    """A block of a class that another class comes from."""
+
+    kind = "test-special"
+
+    more: int = Field(0, description="A number.")
+
+
+class Kennel(Block):
+    """Fields of a base class."""
+
+    kind = "test-kennel"
+
+    animal: Node = Field(description="One.")
+    animals: list[Node] = Field(default_factory=list, description="Some.")
 
 
 class Cat(Block):
@@ -281,6 +309,33 @@ def test_a_child_of_a_subclass_keeps_its_class() -> None:
     Holder(any_block=S3Bucket(bucket="reports")).save("a")
 
     assert Holder.load("a").any_block == S3Bucket(bucket="reports")
+
+
+def test_a_base_class_gives_the_class_that_was_saved() -> None:
+    """In a field of a base class: by value, by reference, and by the reference as text. By itself: `Block.load`."""
+    special = Special(label="x", more=1)
+    Kennel(animal=special, animals=[special]).save("by-value")
+    saved = special.save("s")
+    Kennel(animal=saved).save("by-reference")
+
+    for kennel in (Kennel.load("by-value"), Kennel.load("by-reference"), Kennel(animal="test-special/s")):
+        assert kennel.animal == special
+        assert type(kennel.animal) is Special
+    assert type(Block.load("test-special/s")) is Special
+    with pytest.raises(InvalidName):
+        Kennel(animal="secret/s")
+
+
+def test_values_are_revealed_where_they_are_asked_for_and_at_any_depth() -> None:
+    """`displayed` masks unless it is told otherwise; of a saved child it shows the reference alone."""
+    holder = everywhere(secret("hidden-one"))
+
+    shown, revealed = json.dumps(displayed(holder)), displayed(holder, reveal=True)
+
+    assert "hidden-one" not in shown
+    assert revealed["deep"]["x"][1]["y"]["value"] == revealed["model"]["secret"]["value"] == "hidden-one"
+    assert revealed["model"]["token"] == "t"
+    assert displayed(everywhere(secret("v", "s")), reveal=True)["listed"] == ["secret/s"]
 
 
 def test_a_child_of_another_registry_goes_along_by_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

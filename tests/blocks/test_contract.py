@@ -14,6 +14,7 @@ from bondstone.blocks import (
     Conflict,
     InvalidBlock,
     InvalidName,
+    InvalidSettings,
     NotFound,
     S3Bucket,
     Secret,
@@ -159,6 +160,23 @@ def test_names_by_page() -> None:
     assert Secret.names(offset=9) == []
     assert Secret.names(limit=0) == []
     assert Block.names(limit=1) == ["aws-credentials/zzz"]
+
+
+def test_names_by_prefix() -> None:
+    """Those that begin with it, in the same order, by page too; of `Block`, references."""
+    for name in ("prod/b", "test/a", "prod/a", "prod/c", "product"):
+        Secret(value="x").save(name)
+    AwsCredentials(profile="p").save("prod/a")
+
+    assert Secret.names(prefix="prod/") == ["prod/a", "prod/b", "prod/c"]
+    assert Secret.names(prefix="prod/", limit=1, offset=1) == ["prod/b"]
+    assert Secret.names(prefix="prod/", limit=0) == Secret.names(prefix="prod/", offset=3) == []
+    assert Secret.names(prefix="nothing") == []
+    assert Block.names(prefix="secret/prod/") == ["secret/prod/a", "secret/prod/b", "secret/prod/c"]
+    assert Block.names(prefix="aws") == ["aws-credentials/prod/a"]
+    for wrong in ({"limit": -1}, {"offset": -1}, {"prefix": "x", "limit": -1}, {"prefix": "x", "offset": -1}):
+        with pytest.raises(InvalidSettings):
+            Secret.names(**wrong)
 
 
 def test_a_saved_child_is_live_and_an_unsaved_one_is_a_value() -> None:

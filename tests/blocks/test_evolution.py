@@ -2,10 +2,11 @@
 
 import json
 import warnings
+from importlib.metadata import version
 from typing import Any
 
 import pytest
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from bondstone.blocks import Block, InvalidBlock, Secret, SecretStr, UnsupportedFormat
 from bondstone.blocks.errors import InvalidClass
@@ -38,12 +39,39 @@ class Unchanged(Block):
     wanted: str = Field(description="A new field, required.")
 
 
+class Model(BaseModel):
+    """A model that is no block."""
+
+    login: Login
+
+
 class Outer(Block):
-    """Holds one."""
+    """Holds some."""
 
     kind = "test-outer"
 
+    label: str = Field("", description="A text.")
     inner: Login | None = Field(None, description="One.")
+    listed: list[Login] = Field(default_factory=list, description="Some.")
+    named: dict[str, list[Login]] = Field(default_factory=dict, description="By name.")
+    either: Secret | Login | None = Field(None, description="One of two.")
+    model: Model | None = Field(None, description="In a model.")
+    deeper: "Outer | None" = Field(None, description="In a block.")
+    referred: Login | None = Field(None, description="One that is saved by itself.")
+
+
+class Flat(Block):
+    """A class whose child became a field."""
+
+    kind = "test-flat"
+    schema_version = 3
+
+    token: SecretStr | None = Field(None, description="Token.")
+    full_name: str = Field("", alias="fullName", description="Name.")
+
+    @classmethod
+    def upgrade(cls, fields: dict[str, Any], since: int) -> dict[str, Any]:
+        return {"token": fields["user"].value} if since < 2 else {"fullName": fields["user"]}
 
 
 def store(kind: str, fields: dict[str, Any], version: int) -> None:
@@ -83,11 +111,116 @@ def test_a_child_by_value_is_upgraded() -> None:
 
 
 def test_a_newer_version_is_refused() -> None:
-    """What a newer class wrote is not guessed at: UnsupportedFormat, with both versions."""
+    """What a newer class wrote is not guessed at: UnsupportedFormat, with both versions and where the newer class would come from."""
     store("test-login", {"user": "u", "token": "t"}, 4)
+    store("secret", {"value": "x"}, 2)
 
-    with pytest.raises(UnsupportedFormat, match="schema version 4 of Login; this one reads 3"):
+    with pytest.raises(UnsupportedFormat, match="schema version 4 of Login; this one reads 3: use the newer tests"):
         Login.load("a")
+    with pytest.raises(UnsupportedFormat, match=f"install a newer bondstone than {version('bondstone')}"):
+        Secret.load("a")
+
+
+def login(since: int) -> dict[str, Any]:
+    """What each version of `Login` stored."""
+    stored = {
+        1: {"name": "u", "password": "t"},
+        2: {"user": "u", "token": "t"},
+        3: {"user": "u", "token": "t", "host": "example.org"},
+    }
+    return {"$kind": "test-login", "fields": stored[since], "schema_version": since}
+
+
+@pytest.mark.parametrize("since", [1, 2, 3])
+def test_every_older_version_loads_wherever_it_lies(since: int) -> None:
+    """By itself, and by value in a field, a list, a mapping, a union, a model, and in a block in a block."""
+    store("test-login", login(since)["fields"], since)
+    inner = {"$kind": "test-outer", "fields": {"inner": login(since)}, "schema_version": 1}
+    places = {
+        "inner": login(since), "listed": [login(since)], "named": {"x": [login(since)]}, "either": login(since),
+        "model": {"login": login(since)}, "deeper": inner, "referred": {"$ref": "test-login/a"},
+    }  # fmt: skip
+    store("test-outer", places, 1)
+
+    outer = Outer.load("a")
+
+    assert outer.deeper is not None
+    assert outer.model is not None
+    found = [outer.inner, outer.listed[0], outer.named["x"][0], outer.either, outer.model.login, outer.deeper.inner]
+    assert [*found, outer.referred] == [Login(user="u", token=SecretStr("t"))] * 7
+
+
+@pytest.mark.parametrize("place", ["inner", "listed"])
+def test_a_newer_child_is_refused(place: str) -> None:
+    """The error says which, and in what."""
+    newer = login(3) | {"schema_version": 9}
+    store("test-outer", {place: [newer] if place == "listed" else newer}, 1)
+
+    with pytest.raises(
+        UnsupportedFormat, match="the test-login in test-outer/a was saved by schema version 9 of Login"
+    ):
+        Outer.load("a")
+
+
+def test_a_child_that_no_longer_fits_is_told() -> None:
+    """With its kind, the block that it is in, and the field."""
+    store("test-outer", {"inner": {"$kind": "test-unchanged", "fields": {}, "schema_version": 1}}, 1)
+
+    with pytest.raises(InvalidBlock, match=r"the test-unchanged in test-outer/a .*: field 'wanted' is missing \(A new"):
+        Outer.load("a")
+
+
+def test_a_removed_field_of_a_child_is_told() -> None:
+    """Once, with where it was."""
+    old = login(3)
+    old["fields"]["pin"] = 1
+    store("test-outer", {"inner": old}, 1)
+
+    with pytest.warns(UserWarning, match="the test-login in test-outer/a: Login has no field pin any more") as caught:
+        assert Outer.load("a").inner == Login(user="u", token=SecretStr("t"))
+    assert len(caught) == 1
+
+
+@pytest.mark.parametrize("since", [0, 1])
+@pytest.mark.parametrize(
+    "gone", [{"$ref": "secret/deleted"}, {"$kind": "no-longer", "fields": {}, "schema_version": 1}]
+)
+def test_a_removed_field_need_not_be_there(gone: dict[str, Any], since: int) -> None:
+    """What it referred to was deleted, or its class is gone: the rest still loads, also through an upgrade."""
+    Secret(value="x").save("any")
+    store("test-outer", {"label": "kept", "old": [gone]}, since)
+
+    with pytest.warns(UserWarning, match="Outer has no field old any more"):
+        assert Outer.load("a").label == "kept"
+
+
+def test_an_upgrade_is_given_blocks() -> None:
+    """The children are loaded before it, so that it can take a value out of one."""
+    Secret(value="t").save("s")
+    store("test-flat", {"user": {"$ref": "secret/s"}}, 1)
+
+    assert Flat.load("a").token == SecretStr("t")
+
+
+@pytest.mark.parametrize("result", [None, 7])
+def test_an_upgrade_that_gives_no_fields_is_told(result: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forgotten `return` is the usual one."""
+    store("test-login", {"name": "u", "password": "t"}, 1)
+    monkeypatch.setattr(Login, "upgrade", classmethod(lambda cls, fields, since: result))
+
+    with pytest.raises(
+        InvalidBlock, match=r"Login\.upgrade\(\) failed on schema version 1 with a result that is no dict"
+    ):
+        Login.load("a")
+
+
+def test_an_upgrade_may_use_an_alias() -> None:
+    """A field is known by both of its names."""
+    store("test-flat", {"user": "u"}, 2)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert Flat.load("a").full_name == "u"
 
 
 def test_a_removed_field_is_dropped_with_a_warning() -> None:

@@ -183,7 +183,8 @@ def test_a_fork_while_somebody_asks(registry: Registry, server: Server, clock: C
     """The child has no thread that would let go of the lock, and does not wait for one."""
     secret = handle(registry, clock)
     secret.get()
-    asked, server.slow = server.asked, threading.Event()
+    slow = threading.Event()
+    asked, server.slow = server.asked, slow
     clock.now = 31
     thread = threading.Thread(target=secret.get)
     thread.start()
@@ -195,7 +196,7 @@ def test_a_fork_while_somebody_asks(registry: Registry, server: Server, clock: C
             server.slow = None
             assert secret.get().get() == "first"
 
-    server.slow.set()
+    slow.set()
     thread.join()
 
 

@@ -156,6 +156,14 @@ def test_what_else_is_wrong_is_told_too() -> None:
         S3Bucket.model_validate({"bucket": "x/y", "credentials": "prod"})
 
 
+def test_a_field_that_an_inner_block_does_not_have_is_told_as_its() -> None:
+    """Not with the fields of the block around it."""
+    with pytest.raises(InvalidBlock) as caught:
+        S3Bucket.model_validate({"bucket": "reports", "credentials": {"bukket": "p"}})
+
+    assert str(caught.value) == "s3-bucket: field 'credentials': unknown field 'bukket'"
+
+
 def test_a_text_stays_a_text() -> None:
     """Where a field takes texts too, one that names no kind which the field takes is a text."""
     Secret(value="value").save("s")
@@ -184,7 +192,7 @@ def test_a_pasted_token_is_not_shown() -> None:
 
     for place in PLACES.values():
         with pytest.raises(BondstoneError) as caught:
-            Chooser(**place(pasted), no_such_field=1)
+            Chooser.model_validate(place(pasted) | {"no_such_field": 1})
         text = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=False).format())
         assert pasted not in text
 

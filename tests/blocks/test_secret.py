@@ -3,6 +3,8 @@
 import enum
 import math
 import re
+import subprocess
+import sys
 from collections import OrderedDict, deque
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -145,3 +147,21 @@ def test_a_secret_is_stored_as_canonical_json() -> None:
         b'{"fields":{"value":{"a":[1,null],"b":"\\u00e4"}},"schema_version":1}',
         b'{"fields":{"value":{"$bytes":"AP8="}},"schema_version":1}',
     ]
+
+
+def test_a_type_checker_takes_any_value(tmp_path: Path) -> None:
+    """pyright takes a field's type for the parameter's: what the README writes must not be flagged, a typing error must be."""
+    fine = (
+        'from bondstone.blocks import Secret\nSecret(value="text")\nSecret(value={"pins": [1]})\nSecret(value=b"x")\n'
+    )
+    (tmp_path / "fine.py").write_text(fine)
+    (tmp_path / "wrong.py").write_text('from bondstone.blocks import Secret\nSecret(valeu="text")\n')
+    checker = Path(sys.executable).with_name("basedpyright")
+
+    ended = [
+        subprocess.run([checker, tmp_path / name], capture_output=True, text=True, timeout=120)
+        for name in ("fine.py", "wrong.py")
+    ]
+
+    assert "0 errors" in ended[0].stdout, ended[0].stdout
+    assert 'No parameter named "valeu"' in ended[1].stdout

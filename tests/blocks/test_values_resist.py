@@ -25,6 +25,7 @@ from bondstone.blocks import (
     Block,
     BondstoneError,
     InvalidBlock,
+    InvalidName,
     NotFound,
     NotSaved,
     Secret,
@@ -32,6 +33,7 @@ from bondstone.blocks import (
     SecretStr,
 )
 from bondstone.registry import current_registry
+from tests.registry.processes import run
 
 MASK = "**********"
 LEAK = "SENT" + "INEL"  # never written out, or the source lines in a traceback would look like leaks
@@ -74,6 +76,14 @@ def login(**fields: Any) -> Login:
         child=child,
         **fields,
     )
+
+
+class Outside(Block):
+    """A block that holds one."""
+
+    kind = "resist-outside"
+
+    inner: Secret = Field(description="A block.")
 
 
 THINGS: dict[str, Callable[[], Any]] = {
@@ -367,14 +377,60 @@ def test_writing_a_mask_back_changes_nothing() -> None:
 
     changed = block.model_copy(update=form | {"count": 2})
 
+    assert block.model_copy(update=json.loads(block.model_dump_json(include={"token"}))).is_saved
     assert form["token"] == MASK
     assert (changed.count, changed.token.get_secret_value()) == (2, sentinel())
 
 
 def test_a_dump_of_a_block_is_not_saved_as_the_block() -> None:
-    """model_dump_json → model_validate_json is refused, not stored as asterisks."""
+    """model_dump_json → model_validate_json of what was never saved is refused, not stored as asterisks."""
     with pytest.raises(InvalidBlock, match="mask"):
         Login.model_validate_json(login().model_dump_json())
+    with pytest.raises(InvalidBlock, match="mask"):
+        Secret(**Secret(value="x").save("a").model_dump(mode="json"))
+
+
+def test_the_json_of_a_saved_block_is_the_block() -> None:
+    """By name and version, as its pickle is: in a flow's parameters, in a kept result, inside another block."""
+    saved = Secret(value=sentinel()).save("a")
+    text = saved.model_dump_json()
+    Secret(value="newer").save("a", overwrite=True)
+
+    loaded = Secret.model_validate_json(text)
+
+    assert json.loads(text) == {"value": MASK, "$ref": "secret/a@1"}
+    assert (loaded, loaded.version, loaded.reference) == (saved, 1, "secret/a")
+    assert TypeAdapter(list[Secret]).validate_json(f"[{text}]") == [saved]
+    assert Outside.model_validate_json(Outside(inner=loaded).model_dump_json()).inner == saved
+    Outside(inner=loaded).save("o")
+    assert json.loads(current_registry().load("resist-outside", "o").content)["fields"]["inner"] == {"$ref": "secret/a"}
+    with pytest.raises(NotFound):
+        Secret.model_validate_json(text.replace("secret/a@1", "secret/gone@1"))
+    with pytest.raises(InvalidName):
+        Login.model_validate_json(text)
+
+
+def test_json_tells_blocks_apart_that_masks_make_alike() -> None:
+    """Equal ones are equal, others are not, whether they are saved or not: caches are keyed by it. What holds no secret has no mark."""
+    one, same, other = Secret(value=sentinel()), Secret(value=sentinel()), Secret(value=sentinel() + "x")
+
+    dumps = [block.model_dump_json() for block in (one, same, other)]
+
+    assert dumps[0] == dumps[1] != dumps[2]
+    one.save("a"), other.save("b")
+    assert one.model_dump_json() != other.model_dump_json()
+    changed = one.model_copy(update={"value": "y"})
+    assert changed.model_dump_json() not in (one.model_dump_json(), one.model_copy().model_dump_json())
+    assert Outside(inner=one).model_dump_json() != Outside(inner=other).model_dump_json()
+    assert AwsCredentials(profile="p").model_dump(mode="json", exclude_none=True) == {"profile": "p"}
+    assert "$" not in str(one.model_dump())
+
+
+def test_what_tells_apart_says_nothing_to_others() -> None:
+    """Another process marks the same secret differently, so that nobody can try values until one fits."""
+    code = "from bondstone.blocks import Secret; print(Secret(value='1234').model_dump_json())"
+
+    assert run(code) != run(code)
 
 
 type Alias = pydantic.SecretStr

@@ -61,6 +61,12 @@ async def repos(request: Request) -> Response:
     return JSONResponse({"items": some, "total": len(items), "page": page, "size": size, "pages": pages})
 
 
+async def repo(request: Request) -> Response:
+    known = os.environ["REPOS"].split() if request.path_params["org"] == ORG else []
+    name = request.path_params["repo"]
+    return JSONResponse(_repo(1, name)) if name in known else JSONResponse({"detail": "no such repo"}, status_code=404)
+
+
 def _repo(number: int, name: str) -> dict[str, object]:
     status = {"mode": "online", "initiated_by": {}}
     times = {"created": CREATED, "updated": CREATED}
@@ -81,6 +87,7 @@ app = Starlette(
         Route("/user/diagnostics", diagnostics, methods=["POST"]),
         Route("/user/orgs", orgs),
         Route("/orgs/{org}/repos/paginated", repos),
+        Route("/repos/{org}/{repo}", repo),
     ],
     middleware=[Middleware(AuthenticationMiddleware, backend=Tokens(), on_error=refused)],
 )

@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+from bondstone.blocks.expiry import expiry_in
 from bondstone.registry import BondstoneError, KeyMissing, Listed, NoRegistry, Registry, Settings, current_registry
 from bondstone.registry.providers import KINDS
-from bondstone.registry.registry import when
+from bondstone.registry.results import when
 from bondstone.registry.sqlite import network_file_system
 
 _SKEW = timedelta(minutes=1)
+_SOON = timedelta(days=14)
 _SHOWN = 20
 _BACKUP_DAYS = timedelta(days=30)
 _MOST_ROWS = 50_000  # of the audit log: loads are in it too
@@ -77,6 +79,17 @@ def _content(registry: Registry) -> Iterator[Finding]:
     late = [f"{item.kind}/{item.name}" for item in listed if item.changed_at > datetime.now(UTC) + _SKEW]
     if late:
         yield Finding("warn", "clock", f"changed in the future: {_some(late)}; is the clock of this machine right?")
+    yield from _expiries(registry, listed)
+
+
+def _expiries(registry: Registry, listed: list[Listed]) -> Iterator[Finding]:
+    """Credentials that have ended, and those that will soon."""
+    now = datetime.now(UTC)
+    ends = [(str(item.reference), expiry_in(registry, item.kind, item.name)) for item in listed if item.readable]
+    if ended := [name for name, at in ends if at and at <= now]:
+        yield Finding("warn", "expiry", f"expired: {_some(ended)}; rotate them, or save new versions")
+    if soon := [f"{name} ({at:%Y-%m-%d})" for name, at in ends if at and now < at <= now + _SOON]:
+        yield Finding("warn", "expiry", f"expire within {_SOON.days} days: {_some(soon)}")
 
 
 def _backups(registry: Registry) -> Iterator[Finding]:

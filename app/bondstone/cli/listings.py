@@ -4,9 +4,12 @@ from datetime import datetime
 from typing import Any
 
 from bondstone.blocks import find
+from bondstone.blocks.expiry import expiry_in
 from bondstone.cli import output
 from bondstone.cli.references import whole
 from bondstone.registry import Listed, NoRegistry, NotFound, Registry, Version, current_registry
+
+_MOST_OPENED = 1000
 
 
 def registry_if_any() -> Registry | None:
@@ -24,10 +27,21 @@ def ls(kind: str | None, limit: int | None, offset: int, *, as_json: bool) -> No
     listed = registry.list(kind, limit=limit, offset=offset) if registry else []
     if kind is not None and not listed:
         find(kind)  # a misspelt kind is told; one that is stored and not installed is listed
+    ends = _ends(registry, listed) if registry else {}
     if as_json:
-        output.emit_json([_object(item) for item in listed])
+        output.emit_json([_object(item) | {"expires_at": ends.get(item.reference)} for item in listed])
     else:
-        output.table(("kind", "name", "version", "changed", "state"), map(_row, listed))
+        more = ("expires",) if ends else ()  # a column only where there is something in it
+        rows = ((*_row(item), ends.get(item.reference, "")) if ends else _row(item) for item in listed)
+        output.table(("kind", "name", "version", "changed", "state", *more), rows)
+
+
+def _ends(registry: Registry, listed: list[Listed]) -> dict[str, str]:
+    """When the credentials end that say so, by reference; of so many blocks, since each is opened."""
+    times = {
+        item.reference: expiry_in(registry, item.kind, item.name) for item in listed[:_MOST_OPENED] if item.readable
+    }
+    return {reference: at.isoformat() for reference, at in times.items() if at}
 
 
 def _row(item: Listed) -> tuple[str, ...]:

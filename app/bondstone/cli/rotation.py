@@ -31,6 +31,7 @@ def rotate(
         _due(as_json=as_json)
         return
     reference = whole(name)
+    current_registry().head(reference.kind, reference.name)  # what is not there is told before anything is asked
     if compromised:
         _warn(reference, yes=yes)
     if finish:
@@ -142,14 +143,14 @@ def rotations(*, as_json: bool) -> None:
     if as_json:
         output.emit_json([_line(line) for line in lines])
         return
-    columns = ("block", "version", "age", "rotation", "retires after", "by", "leased until")
+    columns = ("block", "version", "age", "rotation", "retires after", "by", "leased until", "expires")
     output.table(columns, map(_row, lines))
 
 
 def _row(line: rotation.Standing) -> tuple[str, ...]:
     state = f"{line.step} ({line.why})" if line.why else line.step
-    times = [output.clock(at) if at else "" for at in (line.retire_at, line.leased_until)]
-    return line.reference, str(line.version), _age(line.changed_at), state, times[0], line.holder, times[1]
+    times = [output.clock(at) if at else "" for at in (line.retire_at, line.leased_until, line.expires_at)]
+    return line.reference, str(line.version), _age(line.changed_at), state, times[0], line.holder, *times[1:]
 
 
 def _age(since: datetime) -> str:

@@ -34,6 +34,7 @@ from bondstone.registry.names import kebab
 
 from bondstone.blocks.block import Block  # isort: skip
 from bondstone.blocks.catalog import catalog, find, own
+from bondstone.blocks.expiry import CredentialExpired, expires_at
 from bondstone.blocks.handle import Handle, live
 from bondstone.blocks.secret_values import SecretData, SecretStr
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from bondstone.blocks.docker import DockerRegistry
     from bondstone.blocks.gcs import GcsCredentials
     from bondstone.blocks.git import GitCredentials, GitRepository
+    from bondstone.blocks.gitlab import GitlabToken
     from bondstone.blocks.http import HttpWebhook
     from bondstone.blocks.icechunk import IcechunkRepo
     from bondstone.blocks.kubernetes import KubernetesCluster
@@ -60,11 +62,13 @@ __all__ = [
     "Block",
     "BondstoneError",
     "Conflict",
+    "CredentialExpired",
     "DatabaseCredentials",
     "DockerRegistry",
     "GcsCredentials",
     "GitCredentials",
     "GitRepository",
+    "GitlabToken",
     "Handle",
     "HttpWebhook",
     "IcechunkRepo",
@@ -92,6 +96,7 @@ __all__ = [
     "Version",
     "WrongKey",
     "catalog",
+    "expires_at",
     "find",
     "live",
 ]

@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AwareDatetime, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from bondstone.blocks.block import Block
@@ -21,6 +21,12 @@ class ArraylakeToken(Block):
     )
     org: Word | None = Field(
         default=None, description="Organization that repositories are looked for in.", examples=["earthmover"]
+    )
+
+    expires_at: AwareDatetime | None = Field(
+        default=None,
+        description="When the token ends, as Arraylake said (see 'bondstone verify'), with its time zone.",
+        examples=["2027-01-01T00:00:00Z"],
     )
 
     @field_validator("token")

@@ -3,7 +3,7 @@
 import re
 from typing import Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AwareDatetime, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from bondstone.blocks.block import Block
@@ -27,6 +27,11 @@ class AwsCredentials(Block):
     )
     session_token: Token | None = Field(
         default=None, description="Session token of temporary credentials.", examples=["FwoEXAMPLE"]
+    )
+    expires_at: AwareDatetime | None = Field(
+        default=None,
+        description="When the session token ends, as STS said, with its time zone.",
+        examples=["2026-12-01T12:00:00Z"],
     )
     profile: Word | None = Field(
         default=None, description="Profile in ~/.aws instead of a key.", examples=["analytics"]
@@ -77,6 +82,8 @@ class AwsCredentials(Block):
             raise PydanticCustomError("half", "access_key_id and secret_access_key go together")
         if self.session_token and not self.access_key_id:
             raise PydanticCustomError("half", "session_token goes with access_key_id and secret_access_key")
+        if self.expires_at and not self.session_token:
+            raise PydanticCustomError("half", "expires_at goes with session_token: other keys do not end by themselves")
         if (self.access_key_id or "").startswith("ASIA") and not self.session_token:
             raise PydanticCustomError("half", "access_key_id is a temporary one (ASIA…): session_token goes with it")
         if self.profile and self.access_key_id:

@@ -1,23 +1,36 @@
 """`Block`: a typed, frozen, described value with a name, saved encrypted and loaded by that name."""
 
+import hmac
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from copy import copy
+from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self, cast, get_args, get_origin, get_type_hints
 from warnings import warn
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, PrivateAttr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    PrivateAttr,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 from pydantic_core import CoreSchema, core_schema
 
 from bondstone.blocks import document
 from bondstone.blocks.catalog import find, newer, register
 from bondstone.blocks.checks import STORED
 from bondstone.blocks.errors import InvalidClass, NotLoaded, Refused, bare, guarded, invalid, scrubbed, told
+from bondstone.blocks.expiry import CredentialExpired, stored_expiry
 from bondstone.blocks.secret_values import MASK, SecretData, SecretStr
 from bondstone.registry import (
     BondstoneError,
@@ -25,6 +38,7 @@ from bondstone.registry import (
     InvalidName,
     InvalidSettings,
     NoRegistry,
+    NotFound,
     NotSaved,
     Reference,
     Registry,
@@ -79,6 +93,8 @@ class Block(BaseModel):
     _origin: _Origin | None = PrivateAttr(None)
 
     def __init__(self, /, **fields: Any) -> None:
+        for mark in _MARKS:  # of the JSON of a block: here its masks are refused as such
+            fields.pop(mark, None)
         try:
             self.__pydantic_validator__.validate_python(fields, self_instance=self)
             return
@@ -115,12 +131,20 @@ class Block(BaseModel):
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_wrap_validator_function(cls._validate, handler(source))
 
+    @model_serializer(mode="wrap")
+    def _dumped(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo):  # type: ignore[no-untyped-def]
+        """As JSON, masks alone would make two blocks look the same, to a cache for instance: what they stand for is named."""
+        fields: dict[str, Any] = handler(self)
+        if info.mode == "json" and MASK in str(fields):
+            fields |= {_REF: f"{self.reference}@{self.version}"} if self.is_saved else {_UNSAVED: _told_apart(self)}
+        return fields
+
     @classmethod
     def _validate(cls, value: Any, handler: core_schema.ValidatorFunctionWrapHandler) -> Any:
         """Let a reference stand for a block, and keep the input out of pydantic's errors."""
         fault: Exception
         try:
-            return handler(_referred(cls, value) if isinstance(value, str) else value)
+            return handler(_meant(cls, value))
         except ValidationError as error:
             fault = scrubbed(error, value)
         except (Refused, NotLoaded) as error:
@@ -159,7 +183,7 @@ class Block(BaseModel):
 
         A changed copy is unsaved until `save`, which refuses it (`Conflict`) if its version is no longer the current one.
         """
-        changes = {name: value for name, value in (update or {}).items() if value != MASK}
+        changes = {name: value for name, value in (update or {}).items() if value != MASK and name not in _MARKS}
         if not changes:
             return super().model_copy(deep=deep)
         aliases = {field.alias: name for name, field in type(self).model_fields.items() if field.alias}
@@ -365,8 +389,20 @@ def _load(cls: type[Block], reference: Reference, registry: Registry) -> Block:
         block._origin = _Origin(name, stored.version, registry.address, pinned=reference.version is not None)
         again = cls in stored.made  # most documents are loaded once, and a copy has its price
         stored.made[cls] = copy(block) if again and _UNCHANGING.issuperset(map(type, _contents(block))) else None
+        if ended := stored_expiry(stored.content):
+            _say_if_expired(f"{name}@{stored.version}", ended)
         return block
     raise fault
+
+
+def _say_if_expired(what: str, ended: datetime) -> None:
+    if ended <= datetime.now(UTC):
+        warn(
+            CredentialExpired(
+                f"the credential of {what} expired on {ended:%Y-%m-%d %H:%M}Z: rotate it, or save a new version"
+            ),
+            skip_file_prefixes=(_HERE,),
+        )
 
 
 def _contents(block: Block) -> Iterator[Any]:
@@ -393,16 +429,12 @@ def _revived(cls: type[Block], stored: dict[str, Any], what: str, registry: Regi
         raise UnsupportedFormat(
             f"{what} was saved by schema version {since} of {cls.__name__}; this one reads {cls.schema_version}: {newer(cls)}"
         )
-    fields = _children_loaded(stored["fields"], what, registry)
+    fields = stored["fields"]
+    if since == cls.schema_version:
+        fields = _without_gone(cls, fields, what)
+    fields = _children_loaded(cls, fields, what, registry)
     if since < cls.schema_version:
-        fields = _upgraded(cls, fields, since, what)
-    gone = sorted(fields.keys() - cls.model_fields.keys())
-    if gone:
-        warn(
-            f"{what}: {cls.__name__} has no field {', '.join(gone)} any more; what was stored is dropped",
-            skip_file_prefixes=(_HERE,),
-        )
-        fields = {name: value for name, value in fields.items() if name not in gone}
+        fields = _without_gone(cls, _upgraded(cls, fields, since, what), what)
     try:
         return cls.__pydantic_validator__.validate_python(fields, context=STORED)  # type: ignore[no-any-return]
     except ValidationError as error:
@@ -411,10 +443,27 @@ def _revived(cls: type[Block], stored: dict[str, Any], what: str, registry: Regi
     raise InvalidBlock(f"{fault}; give new fields a default, or raise schema_version and write upgrade()")
 
 
+def _without_gone(cls: type[Block], fields: dict[str, Any], what: str) -> dict[str, Any]:
+    """The fields that the class has; those that it has no more are named in a warning."""
+    if fields.keys() <= cls.model_fields.keys():
+        return fields
+    known = cls.model_fields.keys() | {field.alias for field in cls.model_fields.values()}
+    gone = sorted(fields.keys() - known)
+    if gone:
+        warn(
+            f"{what}: {cls.__name__} has no field {', '.join(gone)} any more; what was stored is dropped",
+            skip_file_prefixes=(_HERE,),
+        )
+    return {name: value for name, value in fields.items() if name in known}
+
+
 def _upgraded(cls: type[Block], fields: dict[str, Any], since: int, what: str) -> dict[str, Any]:
     """What `upgrade` makes of the fields; its own error is told by type and line, since its frames hold values."""
     try:
-        return cls.upgrade(fields, since)
+        upgraded: object = cls.upgrade(fields, since)
+        if isinstance(upgraded, dict):
+            return upgraded
+        where = f"a result that is no dict of fields ({type(upgraded).__name__})"
     except Exception as error:  # noqa: BLE001 -- it may be any: the code is the class's author's
         frame = error.__traceback__
         while frame and frame.tb_next:
@@ -423,7 +472,9 @@ def _upgraded(cls: type[Block], fields: dict[str, Any], since: int, what: str) -
     raise InvalidBlock(f"{what}: {cls.__name__}.upgrade() failed on schema version {since} with {where}")
 
 
-def _children_loaded(fields: dict[str, Any], what: str, registry: Registry) -> dict[str, Any]:
+def _children_loaded(cls: type[Block], fields: dict[str, Any], what: str, registry: Registry) -> dict[str, Any]:
+    """The fields with their blocks. In a field that the class has no more, a block that is not there is left as it was stored."""
+
     def child(stored: dict[str, Any]) -> Block:
         outer = _loading.set((*_loading.get(), what))
         try:
@@ -434,7 +485,15 @@ def _children_loaded(fields: dict[str, Any], what: str, registry: Registry) -> d
         finally:
             _loading.reset(outer)
 
-    return {name: document.live(value, child) for name, value in fields.items()}
+    loaded = {}
+    for name, value in fields.items():
+        try:
+            loaded[name] = document.live(value, child)
+        except NotFound:
+            if name in cls.model_fields:
+                raise
+            loaded[name] = value
+    return loaded
 
 
 def _stored(block: Block, home: tuple[str, str]) -> dict[str, Any]:
@@ -470,6 +529,29 @@ def _children(value: Any) -> Iterator[Block]:
         if isinstance(item, Block):
             yield item
         yield from _children(item)
+
+
+_REF, _UNSAVED = _MARKS = "$ref", "$unsaved"  # what stands beside masks in a block's JSON
+_apart = os.urandom(32)
+
+
+def _told_apart(block: Block) -> str:
+    """The same for equal blocks of this process; says nothing of what is in them."""
+    return hmac.digest(_apart, document.dumps(_stored(block, ("", ""))), "sha256").hex()
+
+
+def _meant(cls: type[Block], value: Any) -> Any:
+    """The block that a text or the JSON of a saved block names; anything else as it is."""
+    if isinstance(value, str):
+        return _referred(cls, value)
+    if not isinstance(value, dict) or not any(mark in value for mark in _MARKS):
+        return value
+    if isinstance(value.get(_REF), str):
+        block = _referred(cls, value[_REF])
+        if block._origin:
+            block._origin = block._origin._replace(pinned=False)  # it is sent, not asked for by number
+        return block
+    return {name: item for name, item in value.items() if name != _UNSAVED}
 
 
 def _referred(cls: type[Block], text: str) -> Block:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAliasType, Union, ge
 import pydantic
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 from bondstone.blocks.block import Block, link
 from bondstone.blocks.document import plain
@@ -53,7 +54,7 @@ def _field(name: str, info: FieldInfo) -> Field:
         description=info.description or "",
         examples=tuple(info.examples or ()),
         required=info.is_required(),
-        default=None if info.is_required() else info.get_default(),
+        default=None if info.default is PydanticUndefined else info.default,
         secret=any(map(_is_secret, parts)),
         structured=bool(ways) and all(_is_a(get_origin(way) or way, (*_MANY, BaseModel)) for way in ways)
         and not any(_is_a(way, (Block,)) for way in ways),

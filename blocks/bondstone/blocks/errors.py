@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from bondstone.blocks.secret_values import SecretData, SecretStr
-from bondstone.registry import BondstoneError, InvalidBlock, UnknownKind
+from bondstone.registry import BondstoneError, InvalidBlock
 from bondstone.registry.names import shown
 
 _MASK = "**********"
@@ -123,7 +123,7 @@ def told(model: type[BaseModel], error: ValidationError, subject: str) -> Bondst
     refused = [(line["loc"], refusal.fault) for line in lines if (refusal := _refused(line))]
     if len(refused) < len(lines):
         return invalid(model, error, subject)
-    loc, fault = min(refused, key=lambda one: not isinstance(one[1], UnknownKind))
+    loc, fault = refused[0]
     return type(fault)(f"{subject}: field '{_where(loc)}': {fault}" if loc else str(fault))
 
 

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple, cast
 from bondstone.blocks import document
 from bondstone.blocks.block import Block, _load, _stored
 from bondstone.blocks.catalog import find
-from bondstone.blocks.errors import bare
+from bondstone.blocks.errors import guarded
+from bondstone.blocks.expiry import expiry_in
 from bondstone.blocks.rotator import Verified, rotator_of
 from bondstone.registry import BondstoneError, Conflict, InvalidName, Reference, Registry, current_registry
 from bondstone.registry.journal import GRACE, UNPROMOTED, Step
@@ -38,6 +39,7 @@ class Standing(NamedTuple):
     holder: str  # who is rotating it now
     why: str  # code of the error that stopped the last attempt
     leased_until: datetime | None
+    expires_at: datetime | None  # when the credential ends, where it says so
 
 
 class _Source:
@@ -49,6 +51,8 @@ class _Source:
         self.verified: Verified | None = None
 
     def existing(self, current: int) -> Sequence[str]:
+        if self.rotator.guided:
+            self.create(current)  # what was given is checked before anything is written
         return cast("Sequence[str]", self.rotator.existing(self._block(current)))
 
     def create(self, current: int) -> bytes:
@@ -78,6 +82,7 @@ def _nothing(point: str) -> None:
     pass
 
 
+@guarded
 def rotate(
     reference: str,
     *,
@@ -103,12 +108,14 @@ def rotate(
     return _rotated(name, source, lambda: rotation.rotate(grace=grace, compromised=compromised))
 
 
+@guarded
 def finish(reference: str, *, at_once: bool = False, at: Callable[[str], None] = _nothing) -> Rotated:
     """Retire the old credential of a block whose grace is over. Raises `Conflict` before that, unless `at_once`."""
     name, source, rotation = _rotation(reference, {}, at)
     return _rotated(name, source, lambda: rotation.finish(at_once=at_once))
 
 
+@guarded
 def rollback(reference: str, *, at: Callable[[str], None] = _nothing) -> Rotated:
     """Take a rotation back, as long as the previous credential lives. Raises `Conflict` after that.
 
@@ -122,24 +129,28 @@ def rollback(reference: str, *, at: Callable[[str], None] = _nothing) -> Rotated
     return _told(name, source)
 
 
+@guarded
 def verify(reference: str) -> Verified | None:
     """Ask the vendor whether the credential of a block is good. None if nobody can be asked.
 
     Raises `AccessDenied` if it is refused, `ServiceUnavailable` if there is no answer in time.
     """
     parsed = Reference.parse(reference)
-    return _asked(lambda: cast("Verified | None", rotator_of(parsed.kind).verify(Block.load(parsed))))
+    return cast("Verified | None", rotator_of(parsed.kind).verify(Block.load(parsed)))
 
 
 def rotate_due(tell: Callable[[Reference, Rotated | BondstoneError], None]) -> int:
-    """Retire every old credential whose grace is over, and go on with what was interrupted; how many failed. Fit for cron."""
+    """Retire every old credential whose grace is over, and go on with what was interrupted; how many failed. Fit for cron.
+
+    What must wait longer, for a lease or for another rotator (`Conflict`), is told, and is no failure.
+    """
     failed = 0
     for item in due(current_registry()):
         name = Reference(item.kind, item.name)
         try:
             tell(name, finish(name) if item.step.step not in UNPROMOTED else rotate(name))
         except BondstoneError as error:
-            failed += 1
+            failed += not isinstance(error, Conflict)
             tell(name, error)
     return failed
 
@@ -164,6 +175,7 @@ def rotations() -> list[Standing]:
                 step.holder if step.until > now else "",
                 step.why,
                 when(until) if until else None,
+                expiry_in(registry, item.kind, item.name),
             )
         )
     return lines
@@ -185,17 +197,8 @@ def _rotation(
 
 
 def _rotated(name: Reference, source: _Source, act: Callable[[], Step]) -> Rotated:
-    _asked(act)
+    act()
     return _told(name, source)
-
-
-def _asked[T](act: Callable[[], T]) -> T:
-    """What a vendor's library raised may hold more than ours does: only our own goes on."""
-    try:
-        return act()
-    except BondstoneError as error:
-        fault = bare(error)
-    raise fault
 
 
 def _told(name: Reference, source: _Source) -> Rotated:

@@ -149,7 +149,12 @@ class _Done:
 
 
 def _run(
-    argv: list[str], folder: Path, env: dict[str, str], descriptors: tuple[int, ...], block: GitRepository
+    argv: list[str],
+    folder: Path,
+    env: dict[str, str],
+    descriptors: tuple[int, ...],
+    block: GitRepository,
+    seconds: float = DEADLINE,
 ) -> _Done:
     try:
         process = subprocess.Popen(  # noqa: S603 -- git, and names that cannot be options
@@ -166,13 +171,13 @@ def _run(
         raise MissingExtra("git is not installed: install it with the package manager of this machine") from None
     with process:
         try:
-            output, errors = process.communicate(timeout=DEADLINE)
+            output, errors = process.communicate(timeout=seconds)
         except BaseException as error:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
-            raise ServiceUnavailable(f"{block.url} took more than {DEADLINE:.0f} s: try again") from None
+            raise ServiceUnavailable(f"{block.url} took more than {seconds:.0f} s: try again") from None
     return _Done(process.returncode, output.decode(errors="replace"), errors.decode(errors="replace"))
 
 

@@ -7,13 +7,14 @@ row in the audit log, which keeps the history. The line is also the lock: who ho
 import json
 from typing import Any, NamedTuple
 
-from bondstone.registry.envelope import Context, unreadable
+from bondstone.registry.envelope import Context
+from bondstone.registry.errors import BondstoneError, UnsupportedFormat
 from bondstone.registry.keyring import Keyring
 from bondstone.registry.store import JournalLine, Store
 
 RESTING = ("", "retired", "undone")  # nothing is under way
 UNPROMOTED = ("started", "pending", "set", "verified")
-GRACE = ("current", "rolled-back")  # two credentials are good, and one is to be retired
+GRACE = ("current", "rolled-back", "retiring")  # two credentials are good, and one is to be retired
 RETIRING = ("disabling", "disabled")
 _PAGE = 500
 
@@ -43,7 +44,7 @@ class Journal:
         self._store, self._keyring = store, keyring
 
     def read(self, kind: str, name: str) -> tuple[int, Step]:
-        """The number and content of a name's line; number 0 if it has none. Raises `Unreadable`."""
+        """The number and content of a name's line; number 0 if it has none. Raises `Unreadable`, `WrongKey`, `UnsupportedFormat`."""
         line = self._store.journal(kind, name)
         return (line.number, self._open(line)) if line else (0, Step())
 
@@ -63,11 +64,9 @@ class Journal:
         return row._replace(sealed=self._keyring.seal(journal_context(self._keyring.registry_id, row), content))
 
     def _opened(self, line: JournalLine) -> Step | None:
-        from bondstone.registry.errors import Unreadable, WrongKey
-
         try:
             return self._open(line)
-        except (Unreadable, WrongKey):
+        except BondstoneError:
             return None
 
     def _open(self, line: JournalLine) -> Step:
@@ -75,7 +74,7 @@ class Journal:
         plain = self._keyring.open(journal_context(self._keyring.registry_id, line), line.sealed, what)
         fields: dict[str, Any] = json.loads(plain)
         if not fields.keys() <= set(Step._fields):
-            raise unreadable(what)
+            raise UnsupportedFormat(f"{what} was written by a newer bondstone: install that")
         return Step(**{**fields, "before": tuple(fields.get("before", ()))})
 
 

@@ -1,12 +1,13 @@
 """Leases: who uses a version for longer than a handle may, so that its credential is not retired under them."""
 
 import uuid
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from bondstone.registry.errors import Conflict, InvalidSettings, NotFound
+from bondstone.registry.errors import Conflict, InvalidSettings, NotFound, Unreadable, WrongKey
 from bondstone.registry.journal import RETIRING
+from bondstone.registry.listings import printable
 from bondstone.registry.log import actor
+from bondstone.registry.results import clock
 from bondstone.registry.store import Lease
 
 if TYPE_CHECKING:
@@ -28,8 +29,7 @@ class Leases:
 
         Raises `NotFound` if it was deleted, `Conflict` if it is retired already, or to be retired before that.
         """
-        if not 0 < seconds <= LONGEST:
-            raise InvalidSettings(f"a lease lasts up to {LONGEST} s (7 days): take another one when it ends")
+        _check_length(seconds)
         self._check_version(kind, name, version)
         now = self._registry.shared_now()
         lease = Lease(uuid.uuid4().hex, kind, name, version, actor(), now, now + round(seconds * SECOND))
@@ -44,20 +44,19 @@ class Leases:
             raise
         return lease
 
-    def _forget_old(self, now: int) -> None:
-        for lease in self._registry.store.leases():
-            if lease.until < now - _KEPT:
-                self.release(lease)
-
     def extend(self, lease: Lease, seconds: float) -> Lease:
-        """The lease, ending so long from now. Raises as `take`, and `Conflict` if it was released meanwhile."""
-        if not 0 < seconds <= LONGEST:
-            raise InvalidSettings(f"a lease lasts up to {LONGEST} s (7 days)")
-        longer = lease._replace(until=self._registry.shared_now() + round(seconds * SECOND))
+        """The lease, ending so long from now. Raises as `take`, and `Conflict` if it ended or was released meanwhile."""
+        _check_length(seconds)
+        now = self._registry.shared_now()
+        longer = lease._replace(until=now + round(seconds * SECOND))
         self._check_rotation(longer)
-        if not self._registry.store.extend_lease(lease.id, longer.until):
+        if lease.until <= now or not self._registry.store.extend_lease(lease.id, longer.until):
             raise Conflict(f"the lease on {lease.kind}/{lease.name}@{lease.version} is gone: take a new one")
-        self._check_rotation(longer)
+        try:
+            self._check_rotation(longer)
+        except Conflict:
+            self._registry.store.extend_lease(lease.id, lease.until)
+            raise
         return longer
 
     def release(self, lease: Lease) -> None:
@@ -67,11 +66,18 @@ class Leases:
     def all(self) -> list[Lease]:
         """Those that have not ended, by kind, name and end."""
         now = self._registry.shared_now()
-        return [lease for lease in self._registry.store.leases() if lease.until > now]
+        return [
+            _shown(lease) for lease in self._registry.store.leases() if _plausible(lease, now) and lease.until > now
+        ]
 
     def of(self, kind: str, name: str) -> list[Lease]:
         """Those of one name."""
         return [lease for lease in self.all() if (lease.kind, lease.name) == (kind, name)]
+
+    def _forget_old(self, now: int) -> None:
+        for lease in self._registry.store.leases():
+            if not _plausible(lease, now) or lease.until < now - _KEPT:
+                self.release(lease)
 
     def _check_version(self, kind: str, name: str, version: int) -> None:
         head = self._registry.head(kind, name)
@@ -79,12 +85,29 @@ class Leases:
             raise NotFound(f"there is no {kind}/{name}@{version}")
 
     def _check_rotation(self, lease: Lease) -> None:
-        _, step = self._registry.journal.read(lease.kind, lease.name)
+        try:
+            _, step = self._registry.journal.read(lease.kind, lease.name)
+        except (Unreadable, WrongKey):  # then nobody retires anything here
+            return
         what = f"{lease.kind}/{lease.name}@{lease.version}"
         if step.retires != lease.version:
             return
-        if step.step in (*RETIRING, "retired"):
-            raise Conflict(f"{what} was rotated and its credential is gone: use the current version")
+        if step.step in ("retiring", *RETIRING, "retired"):
+            raise Conflict(f"{what} was rotated and its credential is gone, or about to go: use the current version")
         if step.retire_at < lease.until:
-            at = datetime.fromtimestamp(step.retire_at / SECOND, UTC)
-            raise Conflict(f"{what} was rotated and is retired at {at:%Y-%m-%d %H:%M:%S} UTC: use the current version")
+            raise Conflict(f"{what} was rotated and is retired at {clock(step.retire_at)}: use the current version")
+
+
+def _check_length(seconds: float) -> None:
+    if not 0 < seconds <= LONGEST:
+        raise InvalidSettings(f"a lease lasts up to {LONGEST} s (7 days): take another one when it ends")
+
+
+def _plausible(lease: Lease, now: int) -> bool:
+    """Whether it can be one: nothing proves a lease, and one that was planted must not stop rotations for ever, nor break them."""
+    cells = type(lease.version) is int and type(lease.until) is int and isinstance(lease.kind, str)
+    return cells and lease.until <= now + LONGEST * SECOND + _KEPT
+
+
+def _shown(lease: Lease) -> Lease:
+    return lease._replace(holder=printable(lease.holder))

@@ -148,7 +148,7 @@ class MemoryStore:
     def _put(self, line: JournalLine) -> None:
         there = self._journal.get(line[:2])
         if (there.number if there else 0) != line.number - 1:
-            raise overtaken(line)
+            raise overtaken(line.kind, line.name)
         self._journal[line[:2]] = line
 
     def journal(self, kind: str, name: str) -> JournalLine | None:
@@ -164,6 +164,8 @@ class MemoryStore:
 
     def take_lease(self, lease: Lease, audit: AuditRow, sign: Sign) -> None:
         with self._change([audit], sign):
+            if lease.id in self._leases:
+                raise Conflict(f"there is a lease {lease.id} already")
             self._leases[lease.id] = lease
 
     def extend_lease(self, lease_id: str, until: int) -> bool:

@@ -138,14 +138,18 @@ class Registry:
         row = self._store.settings()
         audit = AuditRow(self._clock(), actor(), "settings", "", "", row.generation + 1, "ok")
         sign = self._keyring.signer()  # before sealing
-        self._store.set_settings(with_max_ttl(self._keyring, row, seconds, self._clock()), audit, sign)
+        changed = with_max_ttl(self._keyring, row, seconds, self._clock(), self.shared_now())
+        self._store.set_settings(changed, audit, sign)
 
     def longest_use(self, kind: str, name: str) -> tuple[int, int]:
-        """For how many seconds more somebody may use a version of a name that is replaced now: by a handle, and by a lease."""
+        """For how many seconds more somebody may use a version of a name that is replaced now: by a handle, and by a lease.
+
+        The longest use is their sum: what is leased may be handed on to a handle until the lease ends.
+        """
         now = self.shared_now()
         ttl = longest_ttl(opened_settings(self._keyring, self._store.settings()), now)
         ends = max((lease.until for lease in self.leases.of(kind, name)), default=now)
-        return ttl, max(0, -(-(ends - now) // 1_000_000) - ttl)
+        return ttl, max(0, -(-(ends - now) // 1_000_000))
 
     @_recorded
     def save(
@@ -338,6 +342,13 @@ class Registry:
     def head(self, kind: str, name: str) -> Head:
         """Where a name stands. Raises `NotFound`."""
         return self._existing(kind, name)
+
+    def any_head(self, kind: str, name: str) -> Head:
+        """Where a name stands, deleted or not. Raises `NotFound` if it was never used."""
+        head = self._records.head(kind, name)
+        if head is None:
+            raise self._records.missing(kind, name)
+        return head
 
     def write_journal(self, line: Callable[[], JournalLine], action: str, version: int) -> None:
         """Write a name's next line in the journal. Raises `Overtaken` if somebody else wrote it."""

@@ -20,6 +20,14 @@ def when(time_: int) -> datetime:
     return datetime.fromtimestamp(time_ / 1_000_000, UTC)
 
 
+def clock(time_: int) -> str:
+    """A stored time for a person. One that is out of range was planted, or comes from a broken clock."""
+    try:
+        return f"{when(time_):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError, OSError):
+        return "no end"
+
+
 class Document(NamedTuple):
     """One version, opened. A tuple: one is made for every load."""
 

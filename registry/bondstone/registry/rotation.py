@@ -2,27 +2,25 @@
 
 ::
 
-    started ─→ pending ─→ set ─→ verified ─→ current ─→ disabling ─→ disabled ─→ retired
-       └─────────┴─────────┴────────┴─→ undoing ─→ undone     └─→ rolled-back ─→ disabling …
+    started ─→ pending ─→ set ─→ verified ─→ current ─→ retiring ─→ disabling ─→ disabled ─→ retired
+       └─────────┴─────────┴────────┴─→ undoing ─→ undone     └─→ rolled-back ─→ retiring …
 
 Every arrow is one line of the journal (`journal.py`), written before the step behind it begins. `docs/rotation.md` has the invariant.
 """
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
-from bondstone.registry.errors import BondstoneError, Conflict, InvalidSettings, NotFound
+from bondstone.registry.errors import Conflict, InvalidSettings, NotFound
 from bondstone.registry.head import Head
 from bondstone.registry.journal import GRACE, RESTING, RETIRING, UNPROMOTED, Step
-from bondstone.registry.log import actor
-from bondstone.registry.registry import Registry, Then
-from bondstone.registry.results import when
-from bondstone.registry.store import JournalLine, Lease
+from bondstone.registry.lock import LOCK_SECONDS, SECOND, Lock, live
+from bondstone.registry.registry import Registry
+from bondstone.registry.results import clock
+from bondstone.registry.store import Lease
 
-LOCK_SECONDS = 60
-SECOND = 1_000_000  # microseconds
+DELETED = "deleted"  # why a rotation ended
 
 
 class Source(Protocol):
@@ -72,53 +70,53 @@ class Rotation:
         source: Source,
         *,
         at: Callable[[str], None] = _nothing,
-        now: Callable[[], int] | None = None,
         lock_seconds: float = LOCK_SECONDS,
     ) -> None:
         self._registry, self._source, self._at = registry, source, at
-        self._kind, self._name = kind, name
-        self._now = now or registry.shared_now
-        self._lock_seconds = lock_seconds
+        self._kind, self._name, self._lock_seconds = kind, name, lock_seconds
 
     def rotate(self, *, grace: int | None = None, compromised: bool = False) -> Step:
         """Replace the credential, or end a rotation that was interrupted; the old one is retired `grace` seconds later, by `finish`.
 
         Raises `InvalidSettings` for a grace shorter than somebody may hold the old credential (`compromised` skips it and retires at
         once), `Conflict` while another rotator is at work or the last rotation is still in its grace, and what the vendor's side
-        raises: then nothing is promoted, and what is pending stays for inspection.
+        raises: then nothing is promoted, and what is pending stays for inspection. What an interrupted one was asked for still counts.
         """
-        grace = 0 if compromised else self._grace(grace)
-        with self._locked() as lock:
+        if not compromised:
+            self._refuse_short(grace)
+        with self._lock() as lock:
             self._clear(lock, compromised)
             if lock.step.step not in UNPROMOTED:
                 self._start(lock, grace, compromised)
             else:
-                lock.step = lock.step._replace(grace=grace, compromised=compromised)
-                if lock.step.step == "started":  # killed with a new credential in its hands, or before it had one
-                    self._discard(lock)
+                self._resume(lock, grace, compromised)
             self._advance(lock)
-            if compromised:
+            if lock.step.compromised:
                 self._retire(lock, at_once=True)
         return lock.step
 
     def finish(self, *, at_once: bool = False) -> Step:
-        """Retire the credential whose grace is over; with `at_once`, also one whose is not.
+        """Retire the credential whose grace is over, or end an undoing; with `at_once`, retire also one whose grace is not over.
 
         Raises `Conflict` before that, and while somebody holds a lease on it.
         """
-        with self._locked() as lock:
-            if lock.step.step not in (*GRACE, *RETIRING):
+        with self._lock() as lock:
+            if lock.step.step == "undoing":
+                self._undo(lock)
+            elif lock.step.step in (*GRACE, *RETIRING):
+                self._retire(lock, at_once=at_once)
+            else:
                 raise Conflict(f"{self._what} has no credential that waits to be retired: {_told(lock.step)}")
-            self._retire(lock, at_once=at_once)
         return lock.step
 
     def rollback(self) -> Step:
         """Take a rotation back: undo one that is not promoted, or make the previous version current again while its credential lives."""
-        with self._locked() as lock:
+        with self._lock() as lock:
+            head = self._settle(lock)
             if lock.step.step in (*UNPROMOTED, "undoing"):
                 self._undo(lock)
-            elif lock.step.step == "current":
-                self._roll_back(lock)
+            elif lock.step.step in ("current", "retiring"):
+                self._roll_back(lock, head)
             else:
                 raise Conflict(f"{self._what} cannot be rolled back: {_told(lock.step)}")
         return lock.step
@@ -127,28 +125,27 @@ class Rotation:
     def _what(self) -> str:
         return f"{self._kind}/{self._name}"
 
-    def _grace(self, asked: int | None) -> int:
+    def _lock(self) -> AbstractContextManager[Lock]:
+        return Lock(self._registry, self._kind, self._name, self._lock_seconds, self._at).held()
+
+    def _refuse_short(self, asked: int | None) -> None:
         ttl, lease = self._registry.longest_use(self._kind, self._name)
-        least = ttl + lease
-        if asked is not None and asked < least:
+        if asked is not None and asked < ttl + lease:
             raise InvalidSettings(
-                f"a grace of {asked} s is too short: {self._what} may be in use for {least} s more ({ttl} s by handles, max_ttl; "
-                f"{lease} s by leases); give at least {least}, or --compromised to break what uses it"
+                f"a grace of {asked} s is too short: {self._what} may be in use for {ttl + lease} s more ({ttl} s by handles, max_ttl; "
+                f"{lease} s by leases); give at least {ttl + lease}, or --compromised to break what uses it"
             )
-        return least if asked is None else asked
 
     # -- the steps -----------------------------------------------------------------------------------------------------------------
 
-    def _clear(self, lock: "_Lock", compromised: bool) -> None:
+    def _clear(self, lock: Lock, compromised: bool) -> None:
         """End what an earlier rotation left, so that a new one may start."""
         if lock.step.step == "undoing":
             self._undo(lock)
-        elif lock.step.step in RETIRING:
-            self._retire(lock, at_once=True)
-        elif lock.step.step in GRACE:
+        elif lock.step.step in (*GRACE, *RETIRING):
             self._retire(lock, at_once=compromised)
 
-    def _start(self, lock: "_Lock", grace: int, compromised: bool) -> None:
+    def _start(self, lock: Lock, grace: int | None, compromised: bool) -> None:
         head = self._registry.head(self._kind, self._name)
         if not head.current:
             raise NotFound(f"{self._what} has only a pending version: promote it first")
@@ -157,240 +154,196 @@ class Rotation:
                 f"{self._what} has a pending version that no rotation made: promote it, or save over it first"
             )
         before = tuple(self._source.existing(head.current))
-        now = self._now()
-        self._write(
-            lock,
-            Step("started", started_at=now, base=head.current, before=before, grace=grace, compromised=compromised),
+        step = Step("started", started_at=self._registry.shared_now(), base=head.current, before=before)
+        lock.write(**step._replace(grace=grace or 0, compromised=compromised)._asdict())
+
+    def _resume(self, lock: Lock, grace: int | None, compromised: bool) -> None:
+        """Go on with what was interrupted: what was proved then may not be good any more."""
+        step = lock.step
+        lock.step = step._replace(
+            step="set" if step.step == "verified" else step.step,
+            grace=step.grace if grace is None else grace,
+            compromised=step.compromised or compromised,
         )
+        if step.step == "started":  # killed with a new credential in its hands, or before it had one
+            self._look(lock)
+            self._discard(lock)
 
-    def _advance(self, lock: "_Lock") -> None:
+    def _advance(self, lock: Lock) -> None:
         acts = {"started": self._create, "pending": self._install, "set": self._verify, "verified": self._promote}
-        while act := acts.get(lock.step.step):
-            act(lock)
+        while lock.step.step in acts:
+            lock.check()
+            head = self._look(lock)
+            if act := acts.get(lock.step.step):
+                act(lock, head)
 
-    def _create(self, lock: "_Lock") -> None:
-        self._still(lock)
+    def _create(self, lock: Lock, _: Head) -> None:
         self._at("create")
         content = self._source.create(lock.step.base)
         self._at("created")
-        self._move(lock, "pending", lambda then: self._registry.stage(self._kind, self._name, content, then=then))
+        lock.move(
+            lambda then: self._registry.stage(self._kind, self._name, content, then=then), step="pending", version=None
+        )
 
-    def _install(self, lock: "_Lock") -> None:
-        self._still(lock)
+    def _install(self, lock: Lock, _: Head) -> None:
         self._source.install(lock.step.version, lock.step.base)
         self._at("installed")
-        self._write(lock, lock.step._replace(step="set"))
+        lock.write(step="set")
 
-    def _verify(self, lock: "_Lock") -> None:
-        self._still(lock)
+    def _verify(self, lock: Lock, _: Head) -> None:
         self._source.verify(lock.step.version)
         self._at("proved")
-        self._write(lock, lock.step._replace(step="verified"))
+        lock.write(step="verified")
 
-    def _promote(self, lock: "_Lock") -> None:
-        self._still(lock)
-        grace = (
-            0
-            if lock.step.compromised
-            else max(lock.step.grace, sum(self._registry.longest_use(self._kind, self._name)))
+    def _promote(self, lock: Lock, head: Head) -> None:
+        lock.move(
+            lambda then: self._registry.promote(self._kind, self._name, then=then), head, **self._promoted(lock.step)
         )
-        facts = {"retires": lock.step.base, "retire_at": self._now() + grace * SECOND}
-        self._move(lock, "current", lambda then: self._registry.promote(self._kind, self._name, then=then), **facts)
 
-    def _still(self, lock: "_Lock") -> None:
-        """Whether the name is as this rotation left it. A save in between lets the pending version go, and so the rotation."""
-        head = self._registry.head(self._kind, self._name)
-        if (head.current, head.pending) != (lock.step.base, lock.step.version):
+    def _promoted(self, step: Step) -> dict[str, Any]:
+        least = sum(self._registry.longest_use(self._kind, self._name))
+        grace = 0 if step.compromised else max(step.grace, least)
+        return {"step": "current", "retires": step.base, "retire_at": self._registry.shared_now() + grace * SECOND}
+
+    def _rolled_back(self, step: Step) -> dict[str, Any]:
+        """The new credential goes now, also after a grace: it was current, and is in use. Nobody called that one compromised."""
+        least = sum(self._registry.longest_use(self._kind, self._name))
+        at = self._registry.shared_now() + least * SECOND
+        return {
+            "step": "rolled-back",
+            "retires": step.version,
+            "version": step.retires,
+            "retire_at": at,
+            "compromised": False,
+        }
+
+    def _settle(self, lock: Lock) -> Head:
+        """Take note of what was done by hand meanwhile: the pending version promoted, or the previous one made current again."""
+        step, head = lock.step, self._registry.any_head(self._kind, self._name)
+        if step.step in UNPROMOTED and step.version and step.version in (head.current, head.previous):
+            lock.write(**self._promoted(step))
+        elif step.step in ("current", "retiring") and head.current == step.retires:
+            lock.write(**self._rolled_back(step))
+        return head
+
+    def _look(self, lock: Lock) -> Head:
+        """The head, as this rotation left it, or promoted by hand. A save in between lets the pending version go, and so the rotation."""
+        head = self._settle(lock)
+        step = lock.step
+        if step.step in UNPROMOTED and (head.current, head.pending) != (step.base, step.version):
             self._undo(lock)
+            if lock.step.why == DELETED:
+                raise NotFound(
+                    f"{self._what} was deleted during its rotation: a credential that was made for it may be left at its source"
+                )
             raise Conflict(
                 f"somebody saved {self._what} during its rotation, which was undone: rotate again if that is still wanted"
             )
+        return head
 
-    def _retire(self, lock: "_Lock", *, at_once: bool) -> None:
-        step = lock.step
-        head = self._registry.head(self._kind, self._name)
-        if step.retires <= head.deleted_through:  # nothing knows the credential any more
-            self._write(lock, step._replace(step="retired", why="deleted"))
+    def _retire(self, lock: Lock, *, at_once: bool) -> None:
+        head = self._settle(lock)
+        if lock.step.retires <= head.deleted_through:  # nothing knows the credential any more
+            lock.write(step="retired", why=DELETED)
             return
-        if head.current == step.retires:
-            raise Conflict(
-                f"{self._what}@{step.retires} is current again, so it is not retired: rotate again, or save the new one"
-            )
-        if step.step in GRACE:
-            self._refuse_early(step, at_once)
-            self._write(lock, step._replace(step="disabling"))
-            self._postpone(lock, step, at_once)
+        if lock.step.step in GRACE:
+            self._refuse_in_use(lock, at_once=at_once or lock.step.compromised)
+            self._begin_retiring(lock, head)
         if lock.step.step == "disabling":
-            self._source.disable(step.retires, head.current)
+            lock.check()
+            self._source.disable(lock.step.retires, head.current)
             self._at("refused")
-            self._write(lock, lock.step._replace(step="disabled"))
-        self._source.retire(step.retires, head.current)
+            lock.write(step="disabled")
+        lock.check()
+        self._source.retire(lock.step.retires, head.current)
         self._at("removed")
-        self._end(lock, head)
+        lock.write(step="retired", why="")
 
-    def _end(self, lock: "_Lock", head: Head) -> None:
-        if head.previous == lock.step.retires:
-            self._move(lock, "retired", lambda then: self._registry.retire(self._kind, self._name, then=then))
-        else:
-            self._write(lock, lock.step._replace(step="retired"))
+    def _refuse_in_use(self, lock: Lock, *, at_once: bool) -> None:
+        """Raise `Conflict` while somebody may use what is to be retired.
 
-    def _refuse_early(self, step: Step, at_once: bool) -> None:
-        if not at_once and self._now() < step.retire_at:
+        A lease that is taken in the same moment counts: who takes one looks at the journal afterwards, and this looks at the leases
+        after it wrote there.
+        """
+        step = lock.step
+        if not at_once:
+            self._refuse_early(step)
+        if step.step != "retiring":
+            lock.write(step="retiring", compromised=at_once)
+        if not at_once and (held := self._leases(step)):
+            lock.write(step="current" if step.version > step.retires else "rolled-back")
             raise Conflict(
-                f"{self._what}@{step.retires} is in its grace until {_time(step.retire_at)}: wait and run --finish, "
+                f"{self._what}@{step.retires} was leased just now: {told_leases(held)}; wait, or give --compromised"
+            )
+
+    def _refuse_early(self, step: Step) -> None:
+        if self._registry.shared_now() < step.retire_at:
+            raise Conflict(
+                f"{self._what}@{step.retires} is in its grace until {clock(step.retire_at)}: wait and run --finish, "
                 "or give --compromised to retire it now"
             )
-        if held := self._leases(step) if not at_once else []:
+        if step.step != "retiring" and (held := self._leases(step)):
             raise Conflict(f"{self._what}@{step.retires} is leased: {told_leases(held)}; wait, or give --compromised")
 
-    def _postpone(self, lock: "_Lock", before: Step, at_once: bool) -> None:
-        """A lease that was taken in the same moment counts: who takes one looks at the journal afterwards, and this looks at the leases."""
-        if not at_once and (held := self._leases(before)):
-            self._write(lock, lock.step._replace(step=before.step))
-            raise Conflict(
-                f"{self._what}@{before.retires} was leased just now: {told_leases(held)}; wait, or give --compromised"
+    def _begin_retiring(self, lock: Lock, head: Head) -> None:
+        """From here on nobody can go back to it."""
+        if head.previous == lock.step.retires:
+            lock.move(
+                lambda then: self._registry.retire(self._kind, self._name, then=then), head, step="disabling", why=""
             )
+        else:
+            lock.write(step="disabling", why="")
 
     def _leases(self, step: Step) -> list[Lease]:
         return [lease for lease in self._registry.leases.of(self._kind, self._name) if lease.version == step.retires]
 
-    def _roll_back(self, lock: "_Lock") -> None:
-        step, head = lock.step, self._registry.head(self._kind, self._name)
-        if head.previous != step.retires:
-            raise Conflict(f"{self._what}@{step.retires} is not the previous version any more: somebody saved since")
-        ttl, lease = self._registry.longest_use(self._kind, self._name)
-        facts = {"retires": step.version, "retire_at": self._now() + (ttl + lease) * SECOND, "version": step.retires}
-        self._move(
-            lock, "rolled-back", lambda then: self._registry.rollback(self._kind, self._name, then=then), **facts
-        )
+    def _roll_back(self, lock: Lock, head: Head) -> None:
+        if head.previous != lock.step.retires:
+            raise Conflict(
+                f"{self._what}@{lock.step.retires} is not the previous version any more: somebody saved since"
+            )
+        facts = self._rolled_back(lock.step)
+        lock.move(lambda then: self._registry.rollback(self._kind, self._name, then=then), head, **facts)
 
-    def _undo(self, lock: "_Lock") -> None:
+    def _undo(self, lock: Lock) -> None:
         if lock.step.step != "undoing":
-            self._write(lock, lock.step._replace(step="undoing"))
-        self._discard(lock)
-        head = self._registry.head(self._kind, self._name)
+            lock.write(step="undoing")
+        head = self._registry.any_head(self._kind, self._name)
+        gone = lock.step.base <= head.deleted_through
+        if not gone:
+            self._discard(lock)
         if lock.step.version and head.pending == lock.step.version:
-            self._move(lock, "undone", lambda then: self._registry.unstage(self._kind, self._name, then=then))
+            lock.move(lambda then: self._registry.unstage(self._kind, self._name, then=then), head, step="undone")
         else:
-            self._write(lock, lock.step._replace(step="undone"))
+            lock.write(step="undone", why=DELETED if gone else "")
 
-    def _discard(self, lock: "_Lock") -> None:
+    def _discard(self, lock: Lock) -> None:
+        lock.check()
         current = self._registry.head(self._kind, self._name).current
         self._source.discard(lock.step.before, lock.step.version, current)
         self._at("discarded")
-
-    # -- the lock ------------------------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _locked(self) -> "Iterator[_Lock]":
-        """Be the one rotator of this name. Raises `Conflict` that says who is, and until when."""
-        number, step = self._registry.journal.read(self._kind, self._name)
-        now = self._now()
-        if step.until > now:
-            raise Conflict(
-                f"{step.holder} is rotating {self._what} (step '{step.step}') and holds the lock until {_time(step.until)}"
-            )
-        lock = _Lock(number, step._replace(token=step.token + 1, holder=actor(), why=""))
-        self._write(lock, lock.step)
-        done = threading.Event()
-        renewal = threading.Thread(target=self._renew, args=(lock, done), daemon=True, name="bondstone-rotation")
-        renewal.start()
-        try:
-            yield lock
-        except BondstoneError as error:
-            lock.failed = error.code if lock.step.step in UNPROMOTED else ""
-            raise
-        finally:
-            done.set()
-            renewal.join()
-            self._release(lock)
-
-    def _renew(self, lock: "_Lock", done: threading.Event) -> None:
-        while not done.wait(self._lock_seconds / 3):
-            try:
-                self._write(lock, None)
-            except BondstoneError:  # the next step finds out
-                return
-            finally:
-                self._registry.store.close()
-
-    def _release(self, lock: "_Lock") -> None:
-        """Let the next one in. Where somebody took over, there is nothing to release; else the lock ends by itself."""
-        try:
-            self._write(lock, lock.step._replace(why=lock.failed), hold=0)
-        except BondstoneError:
-            return
-
-    def _write(self, lock: "_Lock", step: Step | None, *, hold: float | None = None) -> None:
-        """Replace the journal's line. `Conflict` if another rotator took over: then this one must stop at once."""
-        with lock.mutex:
-            step = lock.step if step is None else step
-            news = step.step if step.step != lock.step.step else "lock"
-            step = self._held(lock, step, self._lock_seconds if hold is None else hold)
-            self._registry.write_journal(lambda: self._line(lock, step), f"rotate {news}", step.version)
-            lock.wrote(step)
-        if news != "lock":
-            self._at(step.step)
-
-    def _move(self, lock: "_Lock", step: str, act: Callable[[Then], object], **facts: Any) -> None:
-        """Move the head, and write the journal's line in the same transaction."""
-        written = lock.step
-
-        def then(head: Head) -> JournalLine:
-            nonlocal written
-            more = {"version": head.pending} if step == "pending" else facts
-            written = self._held(lock, lock.step._replace(step=step, **more), self._lock_seconds)
-            return self._line(lock, written)
-
-        with lock.mutex:
-            act(then)
-            lock.wrote(written)
-        self._at(step)
-
-    def _held(self, lock: "_Lock", step: Step, seconds: float) -> Step:
-        until = self._now() + round(seconds * SECOND) if seconds else 0
-        return step._replace(token=lock.step.token, holder=lock.step.holder, until=until)
-
-    def _line(self, lock: "_Lock", step: Step) -> JournalLine:
-        return self._registry.journal.line(self._kind, self._name, lock.number + 1, step, self._now())
-
-
-class _Lock:
-    """What this rotator wrote last. The thread that renews the lock and the one that works take turns."""
-
-    def __init__(self, number: int, step: Step) -> None:
-        self.number, self.step = number, step
-        self.mutex = threading.RLock()
-        self.failed = ""
-
-    def wrote(self, step: Step) -> None:
-        self.number, self.step = self.number + 1, step
 
 
 def due(registry: Registry) -> list[Due]:
     """The names whose rotation waits for something that can be done now: a grace that is over, or a rotator that was killed."""
     now, found = registry.shared_now(), []
     for kind, name, step in registry.journal.all():
-        if step is None or step.step in RESTING or step.until > now:
+        if step is None or step.step in RESTING or live(step, now):
             continue
-        if step.step not in GRACE or step.retire_at <= now:
+        if step.step not in GRACE or step.compromised or step.retire_at <= now:
             found.append(Due(kind, name, step))
     return found
 
 
 def told_leases(leases: Sequence[Lease]) -> str:
     """Who holds what until when, for a person."""
-    return ", ".join(f"{lease.holder} until {_time(lease.until)}" for lease in leases)
+    return ", ".join(f"{lease.holder} until {clock(lease.until)}" for lease in leases)
 
 
 def _told(step: Step) -> str:
-    at = f" since {_time(step.started_at)}" if step.started_at else ""
+    at = f" since {clock(step.started_at)}" if step.started_at else ""
     return {
         "": "it was never rotated",
         "retired": f"its last rotation is at its end, and the old credential is gone{at}",
         "undone": "its last rotation was undone",
     }.get(step.step, f"it is at step '{step.step}'{at}")
-
-
-def _time(microseconds: int) -> str:
-    return f"{when(microseconds):%Y-%m-%d %H:%M:%S} UTC"

@@ -35,11 +35,11 @@ def longest_ttl(settings: dict[str, Any], now: int) -> int:
     return max(int(settings["max_ttl"]), before)
 
 
-def with_max_ttl(keyring: Keyring, row: SealedSettings, max_ttl: int, now: int) -> SealedSettings:
-    """The row that takes this one's place."""
+def with_max_ttl(keyring: Keyring, row: SealedSettings, max_ttl: int, now: int, shared_now: int) -> SealedSettings:
+    """The row that takes this one's place. `shared_now` is by the store's clock, which rotations go by."""
     changed = row._replace(generation=row.generation + 1, changed_at=max(now, row.changed_at))
     settings = opened_settings(keyring, row)
-    until = now + longest_ttl(settings, now) * 1_000_000
+    until = shared_now + longest_ttl(settings, shared_now) * 1_000_000
     return _sealed(keyring, changed, {**settings, "max_ttl": max_ttl, "longer_until": until})
 
 

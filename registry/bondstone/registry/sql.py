@@ -221,10 +221,11 @@ class SqlStore:
         return [JournalLine(*row) for row in self._rows("journals", {**_after(after), "limit": limit})]
 
     def write_journal(self, line: JournalLine, audit: AuditRow, sign: Sign) -> None:
-        self._write(lambda connection: _put(connection, line), [audit], sign, duplicate=overtaken(line))
+        self._write(lambda connection: _put(connection, line), [audit], sign)
 
     def take_lease(self, lease: Lease, audit: AuditRow, sign: Sign) -> None:
-        self._write(lambda connection: connection.change("add_lease", lease._asdict()), [audit], sign)
+        taken = Conflict(f"there is a lease {lease.id} already")
+        self._write(lambda connection: connection.change("add_lease", lease._asdict()), [audit], sign, duplicate=taken)
 
     def extend_lease(self, lease_id: str, until: int) -> bool:
         asked = {"lease_id": lease_id, "until": until}
@@ -382,8 +383,9 @@ def _moved_on(head: Head) -> Conflict:
 def _put(connection: Connection, line: JournalLine) -> None:
     """Write a line of the journal in place of the one before."""
     row = {**line._asdict(), "expected": line.number - 1}
-    if not connection.change("add_journal" if line.number == 1 else "move_journal", row):
-        raise overtaken(line)
+    there = line.number == 1 and connection.rows("journal", {"kind": line.kind, "name": line.name})
+    if there or not connection.change("add_journal" if line.number == 1 else "move_journal", row):
+        raise overtaken(line.kind, line.name)
 
 
 def _head(row: Row) -> tuple[Head, bytes]:

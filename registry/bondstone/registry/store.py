@@ -85,8 +85,8 @@ class Overtaken(Conflict):
     """Another process took over the rotation: this one must stop at once."""
 
 
-def overtaken(line: JournalLine) -> Overtaken:
-    return Overtaken(f"another process took over the rotation of {line.kind}/{line.name}: see 'bondstone rotations'")
+def overtaken(kind: str, name: str) -> Overtaken:
+    return Overtaken(f"another process took over the rotation of {kind}/{name}: see 'bondstone rotations'")
 
 
 class Relined(NamedTuple):

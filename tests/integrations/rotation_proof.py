@@ -1,0 +1,179 @@
+"""Does a rotation fail anybody? Workers upload and commit by name while the key is replaced and the old one deleted.
+
+The S3 server is moto, which enforces IAM, also that a user has at most two keys, and knows who calls.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import zarr
+
+from bondstone.blocks import AwsCredentials, IcechunkRepo, S3Bucket, rotation
+from bondstone.cli.demo.prefect_home import prefect_home
+from bondstone.cli.demo.server import S3Server, s3_server
+from bondstone.integrations import icechunk, s3
+from bondstone.integrations.extras import need
+from bondstone.registry.settings import Settings
+from tests.integrations.rotation_flow import BUCKET, KEY, REPO, work
+
+_ROOT = Path(__file__).parents[2]
+STATIC = 2  # twins with static keys, beside the workers
+_START_SECONDS = {"plain": 6.0, "dask": 12.0, "prefect": 30.0}
+_ALLOWED = ["iam:ListAccessKeys", "iam:CreateAccessKey", "iam:UpdateAccessKey", "iam:DeleteAccessKey", "sts:*", "s3:*"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it."""
+
+    workers: int
+    operations: int
+    failures: dict[str, int]
+    lost: int  # acknowledged objects and rows that are not there
+    doubled: int  # rows that are there more than once
+    rotations: int
+    staleness: list[float]  # seconds, of each use of a version after another one was promoted
+    static_operations: int
+    static_failures: dict[str, int]
+    keys_left: int  # at the vendor
+
+    @property
+    def kept(self) -> bool:
+        """Whether every promise was."""
+        return not (self.failures or self.lost or self.doubled) and self.keys_left == 1
+
+
+def prove(
+    folder: Path, engine: str, *, workers: int, seconds: float, rotations: int, max_ttl: int, grace: int
+) -> Outcome:
+    """Run it in `folder`, whose registry is made here; `BONDSTONE_` settings count."""
+    with ExitStack() as stack:
+        server = stack.enter_context(s3_server(folder / "server", engine="moto"))
+        _blocks(server, max_ttl)
+        start = time.time() + _START_SECONDS[engine]
+        if engine == "prefect":
+            stack.enter_context(prefect_home(folder))
+            start = time.time() + _START_SECONDS[engine]
+        with _running(folder, engine, workers, start + seconds) as logs:
+            promoted = _rotate(rotations, start, seconds, grace)
+        found = logs()
+        return _outcome(found, promoted, server)
+
+
+def _blocks(server: S3Server, max_ttl: int) -> None:
+    Settings.from_environment().create(max_ttl=max_ttl).close()
+    server.create_user("flow")
+    statement = {"Effect": "Allow", "Action": _ALLOWED, "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    server.client("iam").put_user_policy(UserName="flow", PolicyName="self", PolicyDocument=policy)
+    server.create_bucket(BUCKET)
+    pair = server.create_key("flow")
+    aws = AwsCredentials(
+        access_key_id=pair.access_key_id,
+        secret_access_key=pair.secret_access_key,
+        endpoint=server.endpoint,
+    ).save(KEY)
+    bucket = S3Bucket(bucket=BUCKET, endpoint=server.endpoint, credentials=aws).save(BUCKET)
+    IcechunkRepo(bucket=bucket, prefix="ocean").save(REPO)
+    icechunk.connect(REPO)  # makes it
+
+
+def _rotate(times: int, start: float, seconds: float, grace: int) -> dict[int, float]:
+    """Rotate so many times within the minute; when each version was promoted."""
+    promoted = {}
+    for turn in range(times):
+        _sleep_until(start + turn * seconds / times)
+        done = AwsCredentials.rotate(KEY, grace=grace)
+        assert done.retire_at is not None
+        promoted[done.version] = done.retire_at.timestamp() - grace
+        _sleep_until(done.retire_at.timestamp() + 0.05)
+        rotation.finish(f"aws-credentials/{KEY}")
+    return promoted
+
+
+def _sleep_until(moment: float) -> None:
+    time.sleep(max(0.0, moment - time.time()))
+
+
+@contextmanager
+def _running(folder: Path, engine: str, workers: int, until: float) -> Iterator[Any]:
+    """The workers and their static twins; what is yielded waits for their logs."""
+    kinds = ["static"] * STATIC + ([engine] * workers if engine != "dask" else [])
+    outs = [folder / f"worker-{number}.json" for number in range(len(kinds))]
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.integrations.rotation_flow", str(number), str(until), str(out), kind],
+            cwd=_ROOT,
+        )
+        for number, (out, kind) in enumerate(zip(outs, kinds, strict=True))
+    ]
+    with ExitStack() as stack:
+        futures: list[Any] = []
+        if engine == "dask":
+            distributed: Any = need("distributed", "dask")
+            options = {"n_workers": workers, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
+            cluster = stack.enter_context(distributed.LocalCluster(local_directory=str(folder / "dask"), **options))
+            client = stack.enter_context(distributed.Client(cluster))
+            futures = [client.submit(work, STATIC + number, until, pure=False) for number in range(workers)]
+
+        gathered: list[dict[str, Any]] = []
+        yield lambda: [json.loads(out.read_text()) for out in outs] + gathered
+        gathered += [future.result() for future in futures]
+        codes = [child.wait(timeout=until - time.time() + 120) for child in children]
+        assert not any(codes), f"a worker ended with {codes}"
+
+
+def _outcome(logs: list[dict[str, Any]], promoted: dict[int, float], server: S3Server) -> Outcome:
+    static, ours = logs[:STATIC], logs[STATIC:]
+    lost, doubled = _missing(ours)
+    return Outcome(
+        workers=len(ours),
+        operations=sum(map(_done, ours)),
+        failures=_failures(ours),
+        lost=lost,
+        doubled=doubled,
+        rotations=len(promoted),
+        staleness=[late for log in ours for late in _stale(log["used"], promoted)],
+        static_operations=sum(map(_done, static)),
+        static_failures=_failures(static),
+        keys_left=len(server.client("iam").list_access_keys(UserName="flow")["AccessKeyMetadata"]),
+    )
+
+
+def _done(log: dict[str, Any]) -> int:
+    return len(log["objects"]) + len(log["rows"])
+
+
+def _failures(logs: list[dict[str, Any]]) -> dict[str, int]:
+    return dict(sum((Counter(log["failures"]) for log in logs), Counter[str]()))
+
+
+def _missing(logs: list[dict[str, Any]]) -> tuple[int, int]:
+    """How much of what was acknowledged is not there, and how many rows are there twice."""
+    pages = s3.client(BUCKET).get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="rows/")
+    there = {item["Key"] for page in pages for item in page.get("Contents", [])}
+    lost = sum(key not in there for log in logs for key in log["objects"])
+    root = zarr.open_group(icechunk.connect(REPO).readonly_session("main").store, mode="r")
+    doubled = 0
+    for log in logs:
+        array: Any = root[f"w{log['number']}"]
+        rows = array[:].tolist()
+        lost += len(set(log["rows"]) - set(rows))
+        doubled += len(rows) - len(set(rows))
+    return lost, doubled
+
+
+def _stale(used: list[tuple[float, int]], promoted: dict[int, float]) -> Iterator[float]:
+    """For how long after the promotion of the next version each use of an older one was."""
+    for at, version in used:
+        since = at - promoted.get(version + 1, float("inf"))
+        if since > 0:
+            yield since

@@ -1,0 +1,29 @@
+"""The short form of ``make bench-rotation``: real processes at a real server, while the key is rotated and the old one deleted."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.integrations.rotation_proof import prove
+
+
+@pytest.mark.parametrize(
+    ("engine", "seconds"),
+    [
+        ("plain", 8.0),
+        pytest.param("dask", 24.0, marks=pytest.mark.slow),
+        pytest.param("prefect", 24.0, marks=pytest.mark.slow),
+    ],
+)
+def test_a_rotation_fails_nobody(home: Path, tmp_path: Path, engine: str, seconds: float) -> None:
+    """Every operation by name succeeds, nothing is lost or doubled, nobody is staler than `max_ttl`; with static keys they fail."""
+    outcome = prove(tmp_path, engine, workers=4, seconds=seconds, rotations=2, max_ttl=1, grace=2)
+
+    assert (outcome.failures, outcome.lost, outcome.doubled) == ({}, 0, 0)
+    assert outcome.operations >= 8
+    assert outcome.rotations == 2
+    assert max(outcome.staleness, default=0) < 1
+    assert outcome.keys_left == 1
+    assert set(outcome.static_failures) <= {"ClientError", "StorageError"}
+    assert outcome.static_failures
+    assert outcome.kept
