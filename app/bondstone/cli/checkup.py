@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from bondstone.registry import BondstoneError, KeyMissing, Listed, NoRegistry, Registry, Settings, current_registry
 from bondstone.registry.providers import KINDS
-from bondstone.registry.registry import when
+from bondstone.registry.results import when
 from bondstone.registry.sqlite import network_file_system
 
 _SKEW = timedelta(minutes=1)
