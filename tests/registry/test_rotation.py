@@ -195,6 +195,43 @@ def test_compromised_is_remembered(place: InMemory) -> None:
     settled(place.registry, place.vendor, current=2)
 
 
+def test_a_compromised_one_that_was_stopped_after_the_promotion(place: InMemory) -> None:
+    """It is due at once, and whoever retires it asks for no lease."""
+    place.registry.leases.take(KIND, NAME, 1, 1000)
+
+    def stop(point: str) -> None:
+        if point == "current":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        place.rotation(at=stop).rotate(compromised=True)
+
+    assert [item.name for item in due(place.registry)] == [NAME]
+    assert place.rotation().finish().step == "retired"
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_retirement_that_was_begun_at_once_goes_on_so(place: InMemory, at_once: bool) -> None:
+    """Killed right after it was begun: `--due` goes on with one that somebody asked for, and waits with any other."""
+
+    def stop(point: str) -> None:
+        if point == "retiring":
+            raise KeyboardInterrupt
+
+    place.rotation().rotate()
+    place.pass_seconds(0 if at_once else MAX_TTL + 1)
+    with pytest.raises(KeyboardInterrupt):
+        place.rotation(at=stop).finish(at_once=at_once)
+    place.pass_seconds(0 if at_once else -MAX_TTL)  # as a clock that is set back
+
+    assert len(due(place.registry)) == at_once
+    if at_once:
+        assert place.rotation().finish().step == "retired"
+    else:
+        with pytest.raises(Conflict, match="in its grace"):
+            place.rotation().finish()
+
+
 def test_the_grace_that_was_asked_for_is_remembered(place: InMemory) -> None:
     """Also by a rotator that goes on with it and is asked for nothing."""
     place.vendor.refuses["verify"] = AccessDenied("no")
