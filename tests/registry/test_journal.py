@@ -62,7 +62,7 @@ def test_a_changed_line_blocks_its_rotation_only(place: InMemory, how: str) -> N
     line = place.store.journal(KIND, NAME)
     assert line is not None
     sealed, name = line.sealed, "other" if how == "another name" else NAME
-    cells = {
+    cells: dict[str, dict[str, Any]] = {
         "flipped": {"sealed": sealed[:80] + bytes([sealed[80] ^ 1]) + sealed[81:]},
         "another number": {"number": line.number + 1},
         "another time": {"at": line.at + 1},

@@ -1,6 +1,7 @@
 """Leases: a version that somebody holds for long is not retired under them."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -111,10 +112,11 @@ def test_a_lease_that_would_outlast_the_credential(place: InMemory) -> None:
     """Refused, taken or extended: when it is retired is told, or that it is gone."""
     lease = place.registry.leases.take(KIND, NAME, 1, 60)
     place.rotation().rotate(grace=400)
-    for act in (
+    acts: list[Callable[[], Lease]] = [
         lambda: place.registry.leases.take(KIND, NAME, 1, 401),
         lambda: place.registry.leases.extend(lease, 401),
-    ):
+    ]
+    for act in acts:
         with pytest.raises(Conflict, match=r"is retired at 20.* UTC: use the current version"):
             act()
     assert place.registry.leases.all() == [lease]

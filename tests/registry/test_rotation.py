@@ -86,7 +86,7 @@ def test_a_pending_version_of_somebody_else(place: InMemory, staged: str) -> Non
     name = "new" if staged == "only" else NAME
     place.registry.stage(KIND, name, b"theirs")
 
-    with pytest.raises((NotFound, Conflict), match="pending version"):
+    with pytest.raises(NotFound if staged == "only" else Conflict, match="pending version"):
         Rotation(place.registry, KIND, name, KeysOf(place.registry, place.vendor)).rotate()
 
     assert place.registry.head(KIND, name).pending
@@ -193,6 +193,43 @@ def test_compromised_is_remembered(place: InMemory) -> None:
     assert [item.step.why for item in due(place.registry)] == ["service_unavailable"]
     assert place.rotation().finish().step == "retired"
     settled(place.registry, place.vendor, current=2)
+
+
+def test_a_compromised_one_that_was_stopped_after_the_promotion(place: InMemory) -> None:
+    """It is due at once, and whoever retires it asks for no lease."""
+    place.registry.leases.take(KIND, NAME, 1, 1000)
+
+    def stop(point: str) -> None:
+        if point == "current":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        place.rotation(at=stop).rotate(compromised=True)
+
+    assert [item.name for item in due(place.registry)] == [NAME]
+    assert place.rotation().finish().step == "retired"
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_retirement_that_was_begun_at_once_goes_on_so(place: InMemory, at_once: bool) -> None:
+    """Killed right after it was begun: `--due` goes on with one that somebody asked for, and waits with any other."""
+
+    def stop(point: str) -> None:
+        if point == "retiring":
+            raise KeyboardInterrupt
+
+    place.rotation().rotate()
+    place.pass_seconds(0 if at_once else MAX_TTL + 1)
+    with pytest.raises(KeyboardInterrupt):
+        place.rotation(at=stop).finish(at_once=at_once)
+    place.pass_seconds(0 if at_once else -MAX_TTL)  # as a clock that is set back
+
+    assert len(due(place.registry)) == at_once
+    if at_once:
+        assert place.rotation().finish().step == "retired"
+    else:
+        with pytest.raises(Conflict, match="in its grace"):
+            place.rotation().finish()
 
 
 def test_the_grace_that_was_asked_for_is_remembered(place: InMemory) -> None:

@@ -166,6 +166,21 @@ def test_a_promotion_by_hand_is_rolled_back(place: InMemory) -> None:
     assert place.good(2)
 
 
+def test_rolling_back_a_compromised_one(place: InMemory) -> None:
+    """That was stopped before it retired anything: nobody called the new key compromised, so that one has its grace."""
+
+    def stop(point: str) -> None:
+        if point == "current":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        place.rotation(at=stop).rotate(compromised=True)
+    place.rotation().rollback()
+
+    with pytest.raises(Conflict, match=r"@2 is in its grace until"):
+        place.rotation().finish()
+
+
 @pytest.mark.parametrize("how", ["finish", "rotate"])
 def test_rolled_back_by_hand_in_the_grace(place: InMemory, how: str) -> None:
     """The key that is current again is never retired; the other one is, after a grace of its own."""

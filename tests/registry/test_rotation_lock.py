@@ -41,7 +41,12 @@ def place(tmp_path: Path) -> InMemory:
 def once(point: str, act: Callable[[], object]) -> Callable[[str], None]:
     """Do something when a point is passed for the first time."""
     waiting = [act]
-    return lambda passed: waiting.pop()() if passed == point and waiting else None  # type: ignore[func-returns-value]
+
+    def at(passed: str) -> None:
+        if passed == point and waiting:
+            waiting.pop()()
+
+    return at
 
 
 def take_over(place: InMemory) -> None:

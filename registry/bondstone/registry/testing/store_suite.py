@@ -745,11 +745,12 @@ class StoreSuite:
         """What cannot be recorded does not happen."""
         self.put(made, 1)
         before = self.rotations(made)
-        for change in (
+        changes: list[Callable[[], object]] = [
             lambda: made.write_journal(line(2), audited(), refuse),
             lambda: made.write_journal(line(1, "b"), audited(), refuse),
             lambda: made.take_lease(lease("1", "a", 9), audited(), refuse),
-        ):
+        ]
+        for change in changes:
             with pytest.raises(RuntimeError, match="no signature"):
                 change()
             assert self.rotations(made) == before
