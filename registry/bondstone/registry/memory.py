@@ -128,10 +128,11 @@ class MemoryStore:
     def adopt(self, names: Sequence[Adopted], audit: AuditRow, sign: Sign) -> None:
         with self._change([audit], sign):
             for head, tag, versions in names:
-                if head[:2] in self._heads or any((*head[:2], row.version) in self._versions for row in versions):
+                new = {(*head[:2], row.version): row for row in versions}
+                if head[:2] in self._heads or len(new) < len(versions) or new.keys() & self._versions.keys():
                     raise Conflict("a name that was to be added is there already")
                 self._heads[head[:2]] = (head, tag)
-                self._versions |= {(*head[:2], row.version): row for row in versions}
+                self._versions |= new
 
     def purge(self, kind: str, name: str, through: int, audit: AuditRow, sign: Sign) -> int:
         with self._change([audit], sign):
