@@ -7,6 +7,7 @@ import pytest
 from bondstone.registry import Registry
 from tests.postgres import Server
 from tests.registry.postgresql.registries import KEY, opened
+from tests.registry.postgresql.wire import Wire
 
 
 @pytest.fixture
@@ -28,3 +29,11 @@ def configured(url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("BONDSTONE_REGISTRY", url)
     monkeypatch.setenv("BONDSTONE_KEY", KEY)
     return url
+
+
+@pytest.fixture
+def wire(postgres: Server) -> Iterator[Wire]:
+    """A proxy in front of the server."""
+    wire = Wire(postgres.port)
+    yield wire
+    wire.close()

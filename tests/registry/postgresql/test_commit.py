@@ -1,23 +1,17 @@
 """A COMMIT whose answer never comes: the change is made once, or it is said that nobody knows."""
 
-from collections.abc import Iterator
+from contextlib import suppress
 
+import psycopg
 import pytest
 
-from bondstone.registry import RegistryUnavailable
+from bondstone.registry import Registry, RegistryUnavailable
 from bondstone.registry import postgresql as postgresql_module
-from tests.postgres import Server
 from tests.registry.postgresql.registries import KIND
 from tests.registry.postgresql.wire import Wire, over_the
+from tests.registry.processes import database_of
 
 pytestmark = pytest.mark.xdist_group("postgres")
-
-
-@pytest.fixture
-def wire(postgres: Server) -> Iterator[Wire]:
-    wire = Wire(postgres.port)
-    yield wire
-    wire.close()
 
 
 @pytest.mark.parametrize("cut", ["before", "after", "late"])
@@ -67,3 +61,20 @@ def test_other_changes_without_an_answer(wire: Wire, url: str, cut: str) -> None
 
         assert registry.max_ttl == 77
         assert [row.action for row in registry.audit()] == ["load", "settings", "save"]
+
+
+def test_a_commit_that_is_answered_by_a_rollback(registry: Registry) -> None:
+    """What a transaction in which a statement failed answers to COMMIT is no error, and no commit."""
+    registry.save(KIND, "a", b"one")
+    connection = database_of(registry).connection()
+
+    def change() -> None:
+        with connection.transaction():
+            connection.change("purge", {"kind": KIND, "name": "a", "through": 1})
+            with suppress(psycopg.Error):
+                connection._raw.execute(b"SELECT 1 / 0")
+
+    with pytest.raises(psycopg.InternalError, match="rolled back"):
+        change()
+
+    assert registry.load(KIND, "a").content == b"one"

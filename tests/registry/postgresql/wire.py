@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from bondstone.registry import Registry
@@ -20,6 +20,7 @@ class Wire:
 
     def __init__(self, port: int) -> None:
         self.cut, self.stay_away, self.seen = "", False, 0
+        self.at_commit: Callable[[], object] | None = None  # called before a COMMIT is passed on, once
         self._server = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
@@ -42,6 +43,9 @@ class Wire:
                 if asks and self.cut and _COMMIT in data:
                     self._cut(source, target, data)
                     break
+                if asks and self.at_commit and _COMMIT in data:
+                    call, self.at_commit = self.at_commit, None
+                    call()
                 target.sendall(data)
         for end in (source, target):
             with suppress(OSError):
