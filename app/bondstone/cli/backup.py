@@ -9,9 +9,9 @@ from pathlib import Path
 from bondstone.cli import output
 from bondstone.cli.ask import at_terminal, hidden
 from bondstone.cli.faults import Usage
-from bondstone.registry import Conflict, InvalidSettings, NotFound, Registry, Settings, current_registry
-from bondstone.registry.archive import read_header
-from bondstone.registry.backup import Copied
+from bondstone.registry import Conflict, InvalidSettings, NotFound, Settings, current_registry
+from bondstone.registry.archive import Header, read_header
+from bondstone.registry.backup import Copied, Create
 from bondstone.registry.backup import backup as write
 from bondstone.registry.backup import copy as copy_all
 from bondstone.registry.backup import restore as read
@@ -36,10 +36,11 @@ def backup(path: Path, key: Path | None, passphrase: str | None) -> None:
 
 def restore(path: Path, key: Path | None, passphrase: str | None) -> None:
     settings = Settings.from_environment()
-    _refuse_existing(settings)
-    provider = _provider_for(path, key, passphrase)
+    header = _header(path)
+    _refuse_existing(settings, header.archive_id)
+    provider = _provider_for(header, key, passphrase)
     with _progress("restore") as progress:
-        done = read(path.expanduser(), provider, lambda max_ttl: _made(settings, max_ttl), progress=progress)
+        done = read(path.expanduser(), provider, _maker(settings), progress=progress)
     _tell(done, f"in the new registry {settings.url}, which has a new id")
 
 
@@ -50,33 +51,37 @@ def copy(to: str, key: Path | None) -> None:
     settings = Settings.from_environment()._replace(registry=to)
     if key is not None:
         settings = settings._replace(key_file=str(key), key="", passphrase="")
-    _refuse_existing(settings)
+    _refuse_existing(settings, source.id)
     with _progress("copy") as progress:
-        done = copy_all(source, lambda max_ttl: _made(settings, max_ttl), progress=progress)
+        done = copy_all(source, _maker(settings), progress=progress)
     _tell(done, f"in the new registry {settings.url}, which has a new id")
 
 
-def _made(settings: Settings, max_ttl: int) -> Registry:
-    _refuse_existing(settings)  # once more: somebody else may have been faster
-    return settings.create(max_ttl=max_ttl)
+def _maker(settings: Settings) -> Create:
+    return lambda max_ttl, filling: settings.create(max_ttl=max_ttl, filling=filling)
 
 
-def _refuse_existing(settings: Settings) -> None:
+def _refuse_existing(settings: Settings, filling: str) -> None:
+    """Before anybody is asked for a passphrase. One that was interrupted is gone on with."""
     store = settings.store()
     try:
-        if store.exists():
-            raise Conflict(f"there is a registry at {settings.url}: give a place where there is none")
+        exists = store.exists()
     finally:
         store.close()
+    if exists:
+        settings.create(filling=filling).close()
 
 
-def _provider_for(path: Path, key: Path | None, passphrase: str | None) -> KeyProvider:
-    """What opens a backup is told in its first bytes."""
+def _header(path: Path) -> Header:
     try:
         with path.expanduser().open("rb") as file:
-            header = read_header(file)
+            return read_header(file)
     except OSError as error:
         raise NotFound(f"cannot read {path} ({error.strerror}): give a file that 'bondstone backup' wrote") from None
+
+
+def _provider_for(header: Header, key: Path | None, passphrase: str | None) -> KeyProvider:
+    """What opens a backup is told in its first bytes."""
     if header.provider == "passphrase":
         return _passphrase(passphrase, twice=False)
     if key is None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from bondstone.registry.archive import END, HEAD, SETTINGS, VERSION, WHAT, ArchiveWriter, records
+from bondstone.registry.archive import END, HEAD, SETTINGS, VERSION, WHAT, ArchiveWriter, read_header, records
 from bondstone.registry.envelope import MALFORMED, unreadable
 from bondstone.registry.errors import Conflict, RegistryUnavailable, Unreadable
 from bondstone.registry.files import publish
@@ -25,8 +25,9 @@ _PAGE_NAMES, _PAGE_BYTES = 500, 8 * 1024 * 1024
 
 Progress = Callable[[int], None]
 """How many versions were written, or compared, so far."""
-Create = Callable[[int], Registry]
-"""Makes the new registry, with this `max_ttl`; raises `Conflict` if there is one already."""
+Create = Callable[[int, str], Registry]
+"""Makes the new registry, with this `max_ttl`, to be filled with what has this id, or finds the unfinished one that is
+(`Registry.create`); raises `Conflict` if there is another one already."""
 
 
 class Copied(NamedTuple):
@@ -95,28 +96,28 @@ def _write(archive: ArchiveWriter, registry: Registry, tally: _Tally, lost: list
 
 
 def restore(path: Path, provider: KeyProvider, create: Create, *, progress: Progress = _silent) -> Copied:
-    """Make a new registry of a backup. The whole file is proved before anything is made."""
+    """Make a new registry of a backup, or end a restore of it that was interrupted. The whole file is proved before anything is made."""
     for _ in _names_in(path, provider):
         pass
-    registry = create(_max_ttl(path, provider))
+    registry = create(_max_ttl(path, provider), archive_id(path))
     return _fill(registry, _names_in(path, provider), "restore", [], progress)
 
 
 def copy(source: Registry, create: Create, *, progress: Progress = _silent) -> Copied:
-    """Make a new registry of another one, wherever each of them lies."""
+    """Make a new registry of another one, wherever each of them lies, or end a copy of it that was interrupted."""
     lost: list[str] = []
-    done = _fill(create(source.max_ttl), source.whole_names(lost.append), "copy", lost, progress)
+    done = _fill(create(source.max_ttl, source.id), source.whole_names(lost.append), "copy", lost, progress)
     source.note("copy")
     return done
 
 
 def _fill(registry: Registry, names: Iterable[WholeName], action: str, lost: list[str], progress: Progress) -> Copied:
-    tally = _Tally(progress)
-    for page in _pages(map(tally.add, names)):
+    tally, there = _Tally(progress), registry.all_names()  # of an interrupted one; each name came whole
+    for page in _pages(name for name in map(tally.add, names) if name.head[:2] not in there):
         registry.adopt(page, action)
-    registry.note(action)
     if not tally.same(registry.whole_names(_known), progress):
         raise Unreadable(f"the new registry at {registry.url} is not what was read: remove it and try again")
+    registry.filled(action)
     return Copied(tally.names, tally.versions, lost)
 
 
@@ -135,6 +136,12 @@ def _pages(names: Iterable[WholeName]) -> Iterator[list[WholeName]]:
             page, size = [], 0
     if page:
         yield page
+
+
+def archive_id(path: Path) -> str:
+    """What tells a backup from every other one. Raises `Unreadable`."""
+    with path.open("rb") as file:
+        return read_header(file).archive_id
 
 
 def _max_ttl(path: Path, provider: KeyProvider) -> int:

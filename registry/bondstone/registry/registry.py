@@ -173,15 +173,21 @@ class Registry:
         provider: KeyProvider,
         *,
         max_ttl: int = DEFAULT_MAX_TTL,
+        filling: str = "",
         state: Path | None = None,
         clock: Callable[[], int] = microseconds,
     ) -> "Registry":
-        """Make the registry if there is none yet, and open it."""
+        """Make the registry if there is none yet, and open it.
+
+        With `filling`, the id of what is going to be read into it, it is refused for use until `filled`; one that is
+        there must then be the unfinished one of the same id, else `Conflict`.
+        """
         registry_id, now = uuid.uuid4().hex, clock()
         keyring = Keyring.create(registry_id, now)
-        settings = _seal_settings(keyring, SealedSettings(registry_id, now, 1, now, b""), {"chained": True}, max_ttl)
+        others = {"chained": True, **({"filling": filling} if filling else {})}
+        settings = _seal_settings(keyring, SealedSettings(registry_id, now, 1, now, b""), others, max_ttl)
         store.create(settings, keyring.wrap(provider, PRIMARY, 1, now))
-        return cls.open(store, provider, state=state, clock=clock)
+        return cls.open(store, provider, filling=filling, state=state, clock=clock)
 
     @classmethod
     def open(
@@ -189,14 +195,17 @@ class Registry:
         store: Store,
         provider: KeyProvider,
         *,
+        filling: str = "",
         state: Path | None = None,
         clock: Callable[[], int] = microseconds,
     ) -> "Registry":
-        """Open an existing registry. Raises `WrongKey` before anything is read or written."""
+        """Open an existing registry. Raises `WrongKey` before anything is read or written, `RegistryUnavailable` for an unfinished one."""
         try:
             store.check_schema()
-            keyring = Keyring.unwrap(store.settings().registry_id, store.keyrings(), provider)
+            settings = store.settings()
+            keyring = Keyring.unwrap(settings.registry_id, store.keyrings(), provider)
             keyring.rereading(store.keyrings, provider)
+            check_filling(keyring, settings, filling, store.url)
         except BondstoneError:
             store.close()
             raise
@@ -227,6 +236,15 @@ class Registry:
         sign = self._keyring.signer()
         sealed = _seal_settings(self._keyring, changed, self._sealed_settings(row), seconds)
         self._store.set_settings(sealed, audit, sign)
+
+    def filled(self, action: str) -> None:
+        """What was to be read into this registry is in it: from now on it is one like any other."""
+        row = self._store.settings()
+        others = {key: value for key, value in self._sealed_settings(row).items() if key != "filling"}
+        changed = row._replace(generation=row.generation + 1, changed_at=max(self._clock(), row.changed_at))
+        audit = AuditRow(self._clock(), actor(), action, "", "", 0, "ok")
+        sign = self._keyring.signer()
+        self._store.set_settings(_seal_settings(self._keyring, changed, others, others["max_ttl"]), audit, sign)
 
     @_recorded
     def save(
@@ -490,6 +508,14 @@ class Registry:
                 lost(f"{kind}/{name}@{number}")
         return WholeName(head, versions)
 
+    def all_names(self) -> set[tuple[str, str]]:
+        """Kind and name of whatever has a head, deleted names too. Nothing is proved."""
+        found, after = set[tuple[str, str]](), START[:2]
+        while page := self._store.all_heads(after, 500):
+            found.update(head[:2] for head, _ in page)
+            after = page[-1][0][:2]
+        return found
+
     def adopt(self, names: Sequence[WholeName], action: str) -> None:
         """Add names of another registry, whole and as they are, sealed for this one. Raises `Conflict` if one is there."""
         sign = self._keyring.signer()
@@ -626,6 +652,19 @@ def when(time_: int) -> datetime:
 def settings_context(row: SealedSettings) -> Context:
     """What the settings are sealed for."""
     return Context("settings", row.registry_id, "", "", row.generation, row.changed_at)
+
+
+def check_filling(keyring: Keyring, row: SealedSettings, filling: str, url: str) -> None:
+    """Refuse a registry whose `filling` is not this one. Settings that do not open say nothing, and block no load."""
+    found = ""
+    with suppress(BondstoneError, ValueError):
+        found = str(json.loads(keyring.open(settings_context(row), row.envelope, "")).get("filling", ""))
+    if filling and found != filling:
+        raise Conflict(f"there is a registry at {url}: give a place where there is none")
+    if found != filling:
+        raise RegistryUnavailable(
+            f"the registry at {url} is not whole: a restore or a copy into it was interrupted; run the same command again, or remove it"
+        )
 
 
 def _seal_settings(keyring: Keyring, row: SealedSettings, others: dict[str, Any], max_ttl: int) -> SealedSettings:

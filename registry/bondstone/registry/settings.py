@@ -134,14 +134,16 @@ class Settings(NamedTuple):
             raise KeyMissing(f"{error} (this registry {expects(rows)})") from None
         return Registry.open(store, provider, state=_folder("state"))
 
-    def create(self, *, max_ttl: int = DEFAULT_MAX_TTL) -> Registry:
-        """The registry, made with its key if there is none yet."""
+    def create(self, *, max_ttl: int = DEFAULT_MAX_TTL, filling: str = "") -> Registry:
+        """The registry, made with its key if there is none yet; for `filling` see `Registry.create`."""
         store = self.store()
-        if store.exists():
+        exists = store.exists()
+        if exists and not filling:
             return self.open()
-        if not (self.key or self.passphrase):
+        if not exists and not (self.key or self.passphrase):
             self.apart(self.key_path)
-        return Registry.create(store, self.provider(create=True), max_ttl=max_ttl, state=_folder("state"))
+        provider = self.provider(create=not exists)
+        return Registry.create(store, provider, max_ttl=max_ttl, filling=filling, state=_folder("state"))
 
     def apart(self, key_path: Path) -> None:
         """Refuse a key beside the data: it is copied, backed up and stolen with it."""
