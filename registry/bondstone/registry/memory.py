@@ -141,6 +141,15 @@ class MemoryStore:
                 del self._versions[key]
             return len(erased)
 
+    def discard(self, head: Head, audit: AuditRow, sign: Sign) -> int:
+        with self._change([audit], sign):
+            there, _ = self._heads.get(head[:2], (Head(*head[:2]), b""))
+            current = there.generation == head.generation
+            erased = [key for key in self._versions if current and key[:2] == head[:2] and key[2] > head.highest]
+            for key in erased:
+                del self._versions[key]
+            return len(erased)
+
     def versions_of_other_keys(
         self, key_id: int, after: tuple[str, str, int], limit: int
     ) -> list[tuple[str, str, Sealed]]:

@@ -6,10 +6,11 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple
 
+from bondstone.registry import strays
 from bondstone.registry.envelope import Context, unreadable
 from bondstone.registry.errors import (
     BondstoneError,
@@ -291,9 +292,17 @@ class Registry:
                 # Somebody was faster. Whether this writer may still go on, `move` decides with the new head.
                 if attempt == _RETRIES - 1:
                     raise
+                self._clear(head, version)
             else:
                 return Document(version, moved.changed_at, content, {})
         raise AssertionError("unreachable")
+
+    def _clear(self, head: Head, version: int) -> None:
+        """Erase a planted row in the way of this version."""
+        kind, name = head.kind, head.name
+        row = AuditRow(self._clock(), actor(), "discard", kind, name, version, "ok")
+        opens = partial(self._opens, kind, name)
+        strays.clear(self._store, head, lambda: self._head(kind, name), opens, row, self._keyring.sign)
 
     def state(self) -> object:
         """Something that is the same object as long as nobody changed anything here, as far as this thread was told. Costs 6 µs."""
@@ -390,6 +399,9 @@ class Registry:
         over = None
         try:
             head = self._head(kind, name)
+            if head:
+                later = self._store.version(kind, name, head.highest + 1)
+                strays.refuse_later(head, [later] if later and self._opens(kind, name, later) else [])
         except (Unreadable, WrongKey):
             head, over = self._salvaged(kind, name)
         if head is None or head.deleted:

@@ -196,6 +196,10 @@ class SqlStore:
         asked = {"kind": kind, "name": name, "through": through}
         return self._write(lambda connection: connection.change("purge", asked), [audit], sign)
 
+    def discard(self, head: Head, audit: AuditRow, sign: Sign) -> int:
+        asked = {"kind": head.kind, "name": head.name, "through": head.highest, "expected": head.generation}
+        return self._write(lambda connection: connection.change("discard", asked), [audit], sign)
+
     def versions_of_other_keys(
         self, key_id: int, after: tuple[str, str, int], limit: int
     ) -> list[tuple[str, str, Sealed]]:

@@ -91,6 +91,11 @@ STATEMENTS: dict[str, ClauseElement] = {
     .order_by(versions.c.version),
     "add_version": insert(versions),
     "purge": delete(versions).where(_one(versions), versions.c.version <= bindparam("through")),
+    "discard": delete(versions).where(
+        _one(versions),
+        versions.c.version > bindparam("through"),
+        func.coalesce(select(heads.c.generation).where(_one(heads)).scalar_subquery(), _none) == bindparam("expected"),
+    ),
     # Root-key rotation: what another key sealed, a page at a time, in key order; and the swap on the old bytes.
     "versions_of_other_keys": select(versions)
     .where(

@@ -141,6 +141,10 @@ class Store(Protocol):
         """Erase the ciphertext of the versions up to `through`; how many there were."""
         ...
 
+    def discard(self, head: Head, audit: AuditRow, sign: Sign) -> int:
+        """Erase the versions above the highest number of `head`, if the name is still at its generation (0: never used); how many."""
+        ...
+
     def versions_of_other_keys(
         self, key_id: int, after: tuple[str, str, int], limit: int
     ) -> list[tuple[str, str, Sealed]]:

@@ -320,6 +320,30 @@ class StoreSuite:
         assert made.head(KIND, "b") == (head, tag(b"text"))
         assert [line.row.action for line in made.audit(limit=2)] == ["purge", "purge"]
 
+    def test_discard(self, made: Store) -> None:
+        """Erases what is above the highest number of a head, and nothing else."""
+        head = self.save(made)
+        made.commit(
+            head._replace(generation=2), tag(), sealed(9), audited(), sign
+        )  # a version that its head does not know
+        self.save(made, "b")
+
+        assert made.discard(head._replace(generation=2), audited("discard"), sign) == 1
+
+        assert made.history(KIND, "a") == [sealed(1)]
+        assert made.history(KIND, "b") == [sealed(1)]
+        assert made.audit(limit=1)[0].row == audited("discard")
+
+    def test_discarding_above_a_head_that_moved_on(self, made: Store) -> None:
+        """What another writer saved meanwhile stays: also the first version of a name that was never used."""
+        head = self.save(made)
+        self.save(made)
+
+        assert made.discard(head, audited("discard"), sign) == 0
+        assert made.discard(Head(KIND, "a"), audited("discard"), sign) == 0
+
+        assert made.history(KIND, "a") == [sealed(1), sealed(2)]
+
     # --- whole names of another registry ---
 
     @pytest.fixture
