@@ -1,6 +1,6 @@
-"""Writes `envelope.json`, `head.json`, `keyring.json` and `audit.json` beside this file: inputs and outcomes, successes and failures.
+"""Writes the vectors (`envelope.json`, `archive.json` …) beside this file: inputs and outcomes, successes and failures.
 
-Run it as `python tests/vectors/generate.py`. It is deterministic, and a test compares its output with the files: a vector never changes
+Run it as `python -m tests.vectors.generate`. It is deterministic, and a test compares its output with the files: a vector never changes
 once a version that wrote it is released.
 """
 
@@ -331,7 +331,9 @@ def audits() -> Iterator[Vector]:
 
 def sources() -> dict[str, str]:
     """What each file must hold."""
-    parts = {"envelope": envelopes(), "head": heads(), "keyring": keyrings(), "audit": audits()}
+    from tests.vectors.archives import archives
+
+    parts = {"envelope": envelopes(), "head": heads(), "keyring": keyrings(), "audit": audits(), "archive": archives()}
     return {
         f"{name}.json": json.dumps(list(vectors), indent=1, ensure_ascii=True) + "\n" for name, vectors in parts.items()
     }

@@ -147,9 +147,17 @@ def archive_id(path: Path) -> str:
 def _max_ttl(path: Path, provider: KeyProvider) -> int:
     with path.open("rb") as file:
         for type_, body in records(file, provider):
-            if type_ == SETTINGS:
-                return int(json.loads(body)["max_ttl"])
-            break
+            return _parse_settings(type_, body)
+    raise unreadable(WHAT)
+
+
+def _parse_settings(type_: bytes, body: bytes) -> int:
+    try:
+        max_ttl = json.loads(body)["max_ttl"]
+        if type_ == SETTINGS and type(max_ttl) is int and max_ttl >= 1:
+            return max_ttl
+    except (ValueError, TypeError, KeyError):
+        pass
     raise unreadable(WHAT)
 
 
@@ -175,6 +183,8 @@ def _grouped(found: Iterator[tuple[bytes, bytes]]) -> Iterator[WholeName]:
         first = False
         if type_ == VERSION and name is not None:
             version, saved_at = _VERSION.unpack(body[:16])
+            if not (name.versions[-1].version if name.versions else 0) < version <= name.head.highest:
+                raise unreadable(WHAT)
             name.versions.append(Plain(version, saved_at, body[16:]))
             versions += 1
             continue
