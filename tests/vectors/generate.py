@@ -267,12 +267,15 @@ def audits() -> Iterator[Vector]:
             lines.append(ChainedRow(seq, row, mac))
         return lines
 
-    def case(name: str, lines: list[ChainedRow], *refused: int, numbers: tuple[int, ...] = (1, 2)) -> Vector:
+    def case(
+        name: str, lines: list[ChainedRow], *refused: int, numbers: tuple[int, ...] = (1, 2), flag: bool = False
+    ) -> Vector:
         rows = [{"seq": line.seq, **line.row._asdict(), "mac": line.mac.hex()} for line in lines]
         return {
             "name": name,
             "registry_id": ID,
             "keys": {str(number): held[number].hex() for number in numbers},
+            **({"chained": True} if flag else {}),
             "rows": rows,
             "refused": list(refused),
         }
@@ -327,6 +330,17 @@ def audits() -> Iterator[Vector]:
         )
     for cut in (3, 4, 35):
         yield case(f"a MAC cut to {cut} bytes", [good[0], good[1]._replace(mac=good[1].mac[:cut]), *good[2:]], 2, 3)
+    bare = [ChainedRow(seq, row, b"") for seq, row in enumerate(rows, 1)]
+    yield case("chained: empty", [], flag=True)
+    yield case("chained: five rows", good, flag=True)
+    yield case("no chain at all", bare)
+    yield case("chained: all MACs taken away", bare, 1, 2, 3, 4, 5, flag=True)
+    yield case("chained: a row from before there was a chain", [bare[0], *log(*rows[1:], first=2)], 1, flag=True)
+    yield case("chained: the MACs of the beginning taken away", [*bare[:2], *good[2:]], 1, 2, 3, flag=True)
+    yield case("chained: the beginning deleted", good[1:], 1, flag=True)
+    yield case(
+        "chained: the beginning replaced by a row without a MAC", [bare[1]._replace(seq=1), *good[1:]], 1, 2, flag=True
+    )
 
 
 def sources() -> dict[str, str]:
