@@ -28,12 +28,20 @@ def audit(since: str | None, reference: str | None, limit: int, offset: int, *, 
     start = _start(since, datetime.now(UTC)) if since is not None else 0
     kind, name = (asked.kind, asked.name) if asked else ("", "")
     registry = registry_if_any()
-    rows = registry.audit(since=start, kind=kind, name=name, limit=limit, offset=offset) if registry else []
+    rows = registry.audit_proved(since=start, kind=kind, name=name, limit=limit, offset=offset) if registry else []
     if as_json:
-        output.emit_json([_event(row) for row in rows])
+        output.emit_json([{**_event(row), "proved": proved} for row, proved in rows])
     else:
-        cells = [(_clock(r.at, output.clock), str(r.actor), str(r.action), _reference(r), str(r.outcome)) for r in rows]
-        output.table(("time", "actor", "action", "reference", "outcome"), cells)
+        output.table(("time", "actor", "action", "reference", "outcome"), [_cells(*line) for line in rows])
+    if any(not proved for _, proved in rows):
+        output.note(
+            "rows that are not proved were changed or put in, or are from before there was a chain: see 'bondstone audit verify'"
+        )
+
+
+def _cells(row: AuditRow, proved: bool) -> tuple[str, str, str, str, str]:
+    outcome = str(row.outcome) if proved else f"{row.outcome}, not proved"
+    return _clock(row.at, output.clock), str(row.actor), str(row.action), _reference(row), outcome
 
 
 def _start(text: str, now: datetime) -> int:
@@ -60,7 +68,7 @@ def _event(row: AuditRow) -> dict[str, Any]:
 
 
 def _clock(at: object, form: Callable[[datetime], str]) -> str:
-    """The time of a row, which others may have written: nothing proves a listing."""
+    """The time of a row, which others may have written."""
     try:
         return form(when(at))  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError, OSError):

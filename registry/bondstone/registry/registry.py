@@ -43,7 +43,7 @@ from bondstone.registry.store import (
 )
 
 if TYPE_CHECKING:
-    from bondstone.registry.audit_verify import AuditReport, Checkpoint
+    from bondstone.registry.audit_verify import AuditReport, Checkpoint, Proof
 
 MAX_DOCUMENT = 1024 * 1024
 DEFAULT_MAX_TTL = 300
@@ -460,6 +460,18 @@ class Registry:
         self._reads.flush()
         most = EVERYTHING if limit is None else limit
         return [line.row for line in self._store.audit(since=since, kind=kind, name=name, limit=most, offset=offset)]
+
+    def audit_proved(
+        self, *, since: int = 0, kind: str = "", name: str = "", limit: int | None = None, offset: int = 0
+    ) -> "Sequence[Proof]":
+        """As `audit`, each row with whether its MAC proves it. Costs 10 µs a row more."""
+        from bondstone.registry.audit_verify import prove
+
+        self._reads.flush()
+        most = EVERYTHING if limit is None else limit
+        lines = self._store.audit(since=since, kind=kind, name=name, limit=most, offset=offset)
+        self._keyring.refresh()  # another process may have rotated since
+        return prove(lines, self.id, self._keyring.audit_key, lambda after: self._store.audit_from(after, 1))
 
     def audit_checkpoint(self) -> "Checkpoint":
         """The end of the audit log as it is now, to be kept apart: `verify_audit` shows with it whether the end was cut off since."""
