@@ -115,6 +115,22 @@ def test_a_copy_holds_everything(full: Registry, tmp_path: Path) -> None:
     last.close()
 
 
+def test_progress_has_a_total(full: Registry, tmp_path: Path, new: New) -> None:
+    """Backup, restore and copy tell how many versions are done of how many, from the first time on, up to the last."""
+    for act in (
+        lambda tell: backup(full, tmp_path / "backup", RECOVERY, progress=tell),
+        lambda tell: restore(tmp_path / "backup", RECOVERY, new, progress=tell),
+        lambda tell: copy(full, new, progress=tell),
+    ):
+        told: list[tuple[int, int]] = []
+
+        act(lambda done, of, told=told: told.append((done, of)))
+
+        assert {of for _, of in told} == {20}
+        assert [done for done, _ in told] == sorted(done for done, _ in told)
+        assert told[-1] == (20, 20)
+
+
 def test_a_copy_to_postgresql_and_back(full: Registry, postgres: Server, database: str, tmp_path: Path) -> None:
     """Everything arrives, in an order of its own."""
     there = Settings(registry=postgres.url(database), key="a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s")

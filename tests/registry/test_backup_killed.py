@@ -35,7 +35,7 @@ backup._PAGE_NAMES = 10
 there = Settings(registry=sys.argv[2], key=sys.argv[3])
 def create(ttl, filling):
     return there.create(max_ttl=ttl, filling=filling)
-def progress(done):
+def progress(done, of):
     if done % 10 == 0:
         os.write(1, b"ten more\\n")
 os.write(1, b"ready\\n")
@@ -114,10 +114,10 @@ def test_kills_at_random_moments(
     assert unfinished
 
 
-def interrupted(at: int) -> Callable[[int], None]:
+def interrupted(at: int) -> Callable[[int, int], None]:
     """A progress that ends the work after so many versions."""
 
-    def progress(done: int) -> None:
+    def progress(done: int, of: int) -> None:
         if done >= at:
             raise KeyboardInterrupt
 

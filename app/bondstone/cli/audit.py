@@ -1,9 +1,7 @@
 """`bondstone audit`, `audit verify` and `audit checkpoint`."""
 
 import re
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import typer
 from bondstone.cli import output
 from bondstone.cli.faults import Usage
 from bondstone.cli.listings import registry_if_any
+from bondstone.cli.progress import progress
 from bondstone.cli.references import whole
 from bondstone.registry import current_registry
 from bondstone.registry.audit_verify import AuditReport, Checkpoint
@@ -87,8 +86,8 @@ def checkpoint() -> None:
 
 def verify(file: Path | None, *, as_json: bool) -> None:
     kept = Checkpoint.parse(_read(file)) if file else None
-    with _progress() as progress:
-        report = current_registry().verify_audit(kept, progress=progress)
+    with progress("audit log", "rows") as tell:
+        report = current_registry().verify_audit(kept, progress=tell)
     if as_json:
         faults = [fault._asdict() for fault in report.faults]
         output.emit_json({"whole": report.whole, **report._asdict(), "faults": faults})
@@ -117,17 +116,3 @@ def _findings(report: AuditReport, checkpoint: Checkpoint | None) -> Iterator[tu
         yield "ok", str(report.last), f"is the last of {report.rows} rows, none of which was changed or deleted"
     if checkpoint is None:
         yield "warn", "", "without --checkpoint FILE it is not seen if rows were cut off the end"
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A bar, where somebody looks at standard error."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield lambda done, of: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("audit log", total=None)
-        yield lambda done, of: bar.update(task, completed=done, total=of)

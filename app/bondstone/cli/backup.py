@@ -2,13 +2,12 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from bondstone.cli import output
 from bondstone.cli.ask import at_terminal, hidden
 from bondstone.cli.faults import Usage
+from bondstone.cli.progress import progress
 from bondstone.registry import Conflict, InvalidSettings, NotFound, Settings, current_registry
 from bondstone.registry.archive import Header, read_header
 from bondstone.registry.backup import Copied, Create
@@ -29,8 +28,8 @@ def backup(path: Path, key: Path | None, passphrase: str | None) -> None:
         raise InvalidSettings("the key file must not lie in the folder of the backup: choose another folder")
     registry = current_registry()
     provider = _passphrase(passphrase, twice=True) if key is None else make_key_file(key.expanduser().absolute())
-    with _progress("backup") as progress:
-        done = write(registry, path.expanduser().absolute(), provider, progress=progress)
+    with progress("backup", "versions") as tell:
+        done = write(registry, path.expanduser().absolute(), provider, progress=tell)
     _tell(done, f"in {path}, which opens with {_name(provider)} only: keep that elsewhere")
 
 
@@ -39,8 +38,8 @@ def restore(path: Path, key: Path | None, passphrase: str | None) -> None:
     header = _header(path)
     _refuse_existing(settings, header.archive_id)
     provider = _provider_for(header, key, passphrase)
-    with _progress("restore") as progress:
-        done = read(path.expanduser(), provider, _maker(settings), progress=progress)
+    with progress("restore", "versions") as tell:
+        done = read(path.expanduser(), provider, _maker(settings), progress=tell)
     _tell(done, f"in the new registry {settings.url}, which has a new id")
 
 
@@ -52,8 +51,8 @@ def copy(to: str, key: Path | None) -> None:
     if key is not None:
         settings = settings._replace(key_file=str(key), key="", passphrase="")
     _refuse_existing(settings, source.id)
-    with _progress("copy") as progress:
-        done = copy_all(source, _maker(settings), progress=progress)
+    with progress("copy", "versions") as tell:
+        done = copy_all(source, _maker(settings), progress=tell)
     _tell(done, f"in the new registry {settings.url}, which has a new id")
 
 
@@ -125,23 +124,3 @@ def _tell(done: Copied, where: str) -> None:
     if done.unreadable:
         more = f" and {len(done.unreadable) - _SHOWN} more" if len(done.unreadable) > _SHOWN else ""
         output.note(f"left out, since unreadable: {', '.join(done.unreadable[:_SHOWN])}{more}")
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[int], None]]:
-    """Counted on standard error, where somebody looks at it."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield lambda done: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        TextColumn("{task.completed} versions"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done: bar.update(task, completed=done)

@@ -12,6 +12,7 @@ from bondstone.registry.keyring import WrappedKeyring
 from bondstone.registry.memo import Memo
 from bondstone.registry.store import (
     EVERYTHING,
+    START,
     Adopted,
     AuditRow,
     ChainedRow,
@@ -160,6 +161,10 @@ class MemoryStore:
 
     def heads_of_other_keys(self, key_id: int, after: tuple[str, str], limit: int) -> list[tuple[Head, bytes]]:
         return [row for row in self.all_heads(after, EVERYTHING) if row[1][:4] != key_id.to_bytes(4)][:limit]
+
+    def count_of_other_keys(self, key_id: int) -> tuple[int, int]:
+        versions = self.versions_of_other_keys(key_id, START, EVERYTHING)
+        return len(versions), len(self.heads_of_other_keys(key_id, START[:2], EVERYTHING))
 
     def reseal(self, versions: Sequence[Resealed], heads: Sequence[Retagged]) -> int:
         with self._change([], None):

@@ -532,6 +532,10 @@ class Registry:
                 lost(f"{kind}/{name}@{number}")
         return WholeName(head, versions)
 
+    def count(self) -> int:
+        """How many versions there are, deleted ones that were not erased too."""
+        return self._store.count_of_other_keys(0)[0]
+
     def all_names(self) -> set[tuple[str, str]]:
         """Kind and name of whatever has a head, deleted names too. Nothing is proved."""
         found, after = set[tuple[str, str]](), START[:2]

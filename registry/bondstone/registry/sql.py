@@ -210,6 +210,10 @@ class SqlStore:
         rows = self._rows("heads_of_other_keys", {**_after(after), "key_id": key_id.to_bytes(4), "limit": limit})
         return [_head(row) for row in rows]
 
+    def count_of_other_keys(self, key_id: int) -> tuple[int, int]:
+        versions, heads = self._rows("count_of_other_keys", {"key_id": key_id.to_bytes(4)})[0]
+        return versions, heads
+
     def reseal(self, versions: Sequence[Resealed], heads: Sequence[Retagged]) -> int:
         def swap(connection: Connection) -> int:
             changed = sum(connection.change("reseal_version", _resealing(version)) for version in versions)

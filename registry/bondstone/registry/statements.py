@@ -109,6 +109,13 @@ STATEMENTS: dict[str, ClauseElement] = {
     .order_by(heads.c.kind, heads.c.name)
     .limit(bindparam("limit"))
     .offset(_none),
+    "count_of_other_keys": select(
+        select(func.count())
+        .select_from(versions)
+        .where(_four(versions.c.sealed, 4) != bindparam("key_id"))
+        .scalar_subquery(),
+        select(func.count()).select_from(heads).where(_four(heads.c.tag, 1) != bindparam("key_id")).scalar_subquery(),
+    ),
     "reseal_version": update(versions)
     .where(_one(versions), versions.c.version == bindparam("number"), versions.c.sealed == bindparam("old"))
     .values(sealed=bindparam("new")),

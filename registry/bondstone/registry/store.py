@@ -155,6 +155,10 @@ class Store(Protocol):
         """A page of the heads that another root key than `key_id` authenticates."""
         ...
 
+    def count_of_other_keys(self, key_id: int) -> tuple[int, int]:
+        """How many versions and heads another root key than `key_id` sealed; all of them for 0, which is no root key's."""
+        ...
+
     def reseal(self, versions: Sequence[Resealed], heads: Sequence[Retagged]) -> int:
         """Replace what is still as it was, in one transaction; how many were."""
         ...

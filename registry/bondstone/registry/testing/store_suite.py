@@ -462,6 +462,8 @@ class StoreSuite:
         assert [row for *_, row in versions[:2]] == [sealed(1), sealed(1)]
         assert [head.name for head, _ in heads] == ["b", "d"]
         assert made.versions_of_other_keys(2, ("secret", "b", 1), 1) == [versions[2]]
+        assert made.count_of_other_keys(2) == (4, 2)
+        assert made.count_of_other_keys(0) == (6, 4)
         assert made.heads_of_other_keys(2, ("secret", "b"), 10) == [heads[1]]
         assert made.versions_of_other_keys(2, ("", "", 0), 2) == versions[:2]
 
