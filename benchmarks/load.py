@@ -1,7 +1,7 @@
 """What `Secret.load` and `Secret.save` cost, beside the least that any such library could cost on the same machine.
 
-Run it by ``make bench``. Each round measures every line once, one after the other, so a busy machine slows all of them alike: read
-the ratios first. Nothing timed is asserted; a load that gives a wrong value ends the run.
+Run it by ``make bench``. Each round measures every line, one after the other; of each line the best round counts, since whatever else
+the machine does only adds. Read the ratios first. Nothing timed is asserted; a load that gives a wrong value ends the run.
 """
 
 import argparse
@@ -103,6 +103,16 @@ def another_writer(path: Path) -> Callable[[], None]:
     return commit
 
 
+def another_saver() -> Callable[[], object]:
+    """Another client of the registry; each call saves the next version of the name that is loaded, without waiting for the disk."""
+    from bondstone.registry import Settings
+
+    registry: Any = Settings.from_environment().open()
+    registry._store.database.connection()._raw.execute("PRAGMA synchronous=OFF")
+    content = registry.load("secret", "name/1").content
+    return lambda: registry.save("secret", "name/1", content, overwrite=True)
+
+
 def in_process(home: Path) -> list[Case]:
     """Loads and saves in a process that has the registry open."""
     from bondstone.blocks import Secret
@@ -113,6 +123,7 @@ def in_process(home: Path) -> list[Case]:
         Secret(value=value_of(number)).save(f"name/{number}")
     floor = Floor(home / "floor.db")
     floor_moves, registry_moves = another_writer(home / "floor.db"), another_writer(next(home.rglob("registry.db")))
+    registry_saves = another_saver()
     numbers, fresh = itertools.cycle(range(NAMES)), itertools.count(NAMES)
 
     def load() -> Any:
@@ -132,6 +143,7 @@ def in_process(home: Path) -> list[Case]:
         Case("floor, after somebody's commit", floor.load, "floor of a load", mine, floor_moves, many),
         Case("load, nothing changed", load, "floor of a load", mine, times=many),
         Case("load, after somebody's commit", load, "floor of a load", mine, registry_moves, many),
+        Case("load, after a new version of it", load, "floor of a load", mine, registry_saves, many),
         Case("load, another name each time", other, "floor of a load", True, times=many),
         Case("durable insert", floor.save),
         Case("save", save, "durable insert"),
@@ -167,21 +179,18 @@ def measured(case: Case) -> Iterator[float]:
 
 
 def rounds(cases: list[Case], count: int) -> list[list[str]]:
-    """The lines of the report: label, median, ratio to the floor of the same round."""
+    """The lines of the report: label, median of the best round, ratio to the same of its floor."""
     for case in cases:
         list(measured(case))
-    medians: dict[str, list[float]] = {case.label: [] for case in cases}
+    best = {case.label: float("inf") for case in cases}
     for _ in range(count):
         for case in cases:
-            medians[case.label].append(median(measured(case)))
-    return [[case.label, shown(median(medians[case.label])), _ratio(case, medians)] for case in cases]
+            best[case.label] = min(best[case.label], median(measured(case)))
+    return [[case.label, shown(best[case.label]), _ratio(case, best)] for case in cases]
 
 
-def _ratio(case: Case, medians: dict[str, list[float]]) -> str:
-    if not case.floor:
-        return ""
-    pairs = zip(medians[case.label], medians[case.floor], strict=True)
-    return f"{median(mine / its for mine, its in pairs):.2f} x {case.floor}"
+def _ratio(case: Case, best: dict[str, float]) -> str:
+    return f"{best[case.label] / best[case.floor]:.2f} x {case.floor}" if case.floor else ""
 
 
 def shown(seconds: float) -> str:
@@ -191,7 +200,7 @@ def shown(seconds: float) -> str:
 def report(lines: list[list[str]]) -> None:
     console = Console()
     if console.is_terminal:
-        table = Table("", "median", "ratio")
+        table = Table("", "best median", "ratio")
         for line in lines:
             table.add_row(*line)
         console.print(table)

@@ -95,7 +95,7 @@ def content(found: list[tuple[bytes, Reader]]) -> dict[str, Any]:
 
 
 def head(body: Reader) -> dict[str, Any]:
-    row = {"kind": text(body.lp()), "name": text(body.lp()), **{name: body.number() for name in HEAD}}
+    row: dict[str, Any] = {"kind": text(body.lp()), "name": text(body.lp()), **{name: body.number() for name in HEAD}}
     least, most = row["deleted_through"], row["highest"]
     if body.data or least > most or any(row[n] and not least < row[n] <= most for n in HEAD[1:4]):
         raise Refused("unreadable")

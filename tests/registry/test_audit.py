@@ -22,9 +22,9 @@ from bondstone.registry.keyring import Keyring, RootKey
 from bondstone.registry.keys import RawKey
 from bondstone.registry.log import ReadLog
 from bondstone.registry.memory import MemoryStore
-from bondstone.registry.registry import settings_context
 from bondstone.registry.rekey import rotate
 from bondstone.registry.seen import Seen
+from bondstone.registry.settings_row import settings_context
 from bondstone.registry.spool import MOST_BYTES, Spool
 from bondstone.registry.sql import SqlStore
 from bondstone.registry.sqlite import SqliteDatabase

@@ -19,10 +19,10 @@ from bondstone.registry import (
     WrongKey,
 )
 from bondstone.registry.archive import read_header
-from bondstone.registry.backup import Copied, backup, copy, restore
+from bondstone.registry.backup import Copied, Progress, backup, copy, restore
 from bondstone.registry.keys import KeyProvider, Passphrase, RawKey
 from bondstone.registry.memory import MemoryStore
-from bondstone.registry.registry import WholeName
+from bondstone.registry.results import WholeName
 from bondstone.registry.sql import SqlStore
 from bondstone.registry.sqlite import SqliteDatabase
 from tests.postgres import Server
@@ -117,14 +117,15 @@ def test_a_copy_holds_everything(full: Registry, tmp_path: Path) -> None:
 
 def test_progress_has_a_total(full: Registry, tmp_path: Path, new: New) -> None:
     """Backup, restore and copy tell how many versions are done of how many, from the first time on, up to the last."""
-    for act in (
+    acts: list[Callable[[Progress], object]] = [
         lambda tell: backup(full, tmp_path / "backup", RECOVERY, progress=tell),
         lambda tell: restore(tmp_path / "backup", RECOVERY, new, progress=tell),
         lambda tell: copy(full, new, progress=tell),
-    ):
-        told: list[tuple[int, int]] = []
+    ]
+    for act in acts:
+        told = list[tuple[int, int]]()
 
-        act(lambda done, of, told=told: told.append((done, of)))
+        act(lambda *numbers, told=told: told.append(numbers))  # type: ignore[misc]
 
         assert {of for _, of in told} == {20}
         assert [done for done, _ in told] == sorted(done for done, _ in told)

@@ -16,7 +16,7 @@ import pytest
 from bondstone.registry import Conflict, NoRegistry, Registry, RegistryUnavailable, Settings, WrongKey
 from bondstone.registry.backup import Copied, backup, copy, restore
 from bondstone.registry.keys import RawKey
-from bondstone.registry.registry import WholeName
+from bondstone.registry.results import WholeName
 from tests.postgres import Server
 from tests.registry.processes import start
 from tests.registry.test_backup import KIND, RECOVERY, all_of

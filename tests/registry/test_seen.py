@@ -155,6 +155,24 @@ def test_marks_only_rise(state: Path) -> None:
     second.close()
 
 
+def test_marks_read_all_at_once_give_way_to_newer_ones(state: Path) -> None:
+    """After a listing names without a mark are not looked up one by one, until another process wrote."""
+    here, there = Seen(state / "id"), Seen(state / "id")
+    there.note(KIND, "a", 1)
+    there.flush()
+    here.know_all()
+    assert here.highest(KIND, "b") == 0
+    there.note(KIND, "b", 7)
+    there.note(KIND, "c", 8)
+    there.flush()
+
+    here.flush()
+
+    assert (here.highest(KIND, "b"), here.highest(KIND, "c")) == (7, 8)
+    here.close()
+    there.close()
+
+
 def test_nobody_else_can_read_it(reopen: Open, state: Path) -> None:
     """It holds names."""
     registry = reopen()

@@ -1,7 +1,7 @@
 """The vectors of backups: whole files, what is in them, and every way in which one is refused."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
@@ -10,7 +10,7 @@ from bondstone.registry.archive import Header, _prefixed
 from bondstone.registry.backup import _head_body, _version_body
 from bondstone.registry.envelope import fingerprint, seal
 from bondstone.registry.head import Head
-from bondstone.registry.registry import Plain, WholeName
+from bondstone.registry.results import Plain, WholeName
 from tests.vectors.generate import DOCUMENT, ID, Vector, fixed, flipped
 
 
@@ -87,12 +87,8 @@ def archives() -> Iterator[Vector]:
         "unreadable",
         start(header._replace(wrapped=wrapped)) + b"".join(records),
     )
-    for field, value in {"archive_id": "0f" * 16, "created_at": at + 1}.items():
-        yield case(
-            f"another {field.replace('_', ' ')} in the header",
-            "unreadable",
-            start(header._replace(**{field: value})) + b"".join(records),
-        )
+    for what, changed in {"id": other, "time": header._replace(created_at=at + 1)}.items():
+        yield case(f"another {what} in the header", "unreadable", start(changed) + b"".join(records))
     for name, wrong in _nonsense(s, bodies, end).items():
         yield case(f"true records, {name}", "unreadable", head + b"".join(sealed(wrong)))
     yield from _passphrase_archives(case, header, key, start, sealed(plains), names)
@@ -196,7 +192,12 @@ def _nonsense(s: bytes, bodies: list[list[bytes]], end: Any) -> dict[str, list[b
 
 
 def _passphrase_archives(
-    case: Any, header: Header, key: bytes, start: Any, records: list[bytes], names: list[WholeName]
+    case: Any,
+    header: Header,
+    key: bytes,
+    start: Callable[[Header], bytes],
+    records: list[bytes],
+    names: list[WholeName],
 ) -> Iterator[Vector]:
     where = header._replace(provider="passphrase", key_id="passphrase", wrapped=b"")
     salt, cost = fixed("archive salt", 16), (64, 1, 1)

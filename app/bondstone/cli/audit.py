@@ -15,7 +15,7 @@ from bondstone.cli.progress import progress
 from bondstone.cli.references import whole
 from bondstone.registry import current_registry
 from bondstone.registry.audit_verify import AuditReport, Checkpoint
-from bondstone.registry.registry import when
+from bondstone.registry.results import when
 from bondstone.registry.store import AuditRow
 
 _AGO = re.compile(r"(\d{1,9})([smhd])")

@@ -16,7 +16,7 @@ from bondstone.registry import Settings, current_registry, rekey
 from bondstone.registry.keyring import Keyring
 from bondstone.registry.keys import KeyProvider, environment_key, make_key_file
 from bondstone.registry.providers import KINDS
-from bondstone.registry.registry import when
+from bondstone.registry.results import when
 from bondstone.registry.store import Store
 
 RECOVERY = "recovery"

@@ -21,7 +21,8 @@ from bondstone.registry.errors import (
     WrongKey,
 )
 from bondstone.registry.names import Reference
-from bondstone.registry.registry import Document, Listed, Registry, SetBack, Version
+from bondstone.registry.registry import Registry
+from bondstone.registry.results import Document, Listed, SetBack, Version
 from bondstone.registry.settings import NoRegistry, Settings, current_registry, registry_at
 
 __all__ = [

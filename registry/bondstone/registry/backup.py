@@ -16,7 +16,8 @@ from bondstone.registry.errors import Conflict, RegistryUnavailable, Unreadable
 from bondstone.registry.files import publish
 from bondstone.registry.head import Head
 from bondstone.registry.keys import KeyProvider
-from bondstone.registry.registry import Plain, Registry, WholeName
+from bondstone.registry.registry import Registry
+from bondstone.registry.results import Plain, WholeName
 
 _NUMBERS = struct.Struct(">7Q")
 _VERSION = struct.Struct(">QQ")

@@ -6,7 +6,7 @@ SQLAlchemy and Alembic are imported only to create or migrate.
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +127,10 @@ class Connection(Memo):
     def change(self, statement: str, parameters: dict[str, Any]) -> int:
         """How many rows it changed."""
         return self._cursor.execute(_TEXTS[statement], parameters).rowcount
+
+    def changes(self, statement: str, rows: Iterable[dict[str, Any]]) -> int:
+        self._cursor.executemany(_TEXTS[statement], rows)  # in a few round trips
+        return max(0, self._cursor.rowcount)
 
     def state(self) -> object:
         """A new object each time: whether somebody committed costs as much to ask as the load itself."""

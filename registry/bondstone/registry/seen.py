@@ -38,6 +38,7 @@ class Seen:
 
     def __init__(self, path: Path | None = None) -> None:
         self.known: dict[Key, int] = {}
+        self._all_known = False  # whether `known` has all that the file has
         self._news: dict[Key, int] = {}  # what is not in the file yet
         self._path, self._warned = path, False
         self._file: _File | None = None
@@ -58,7 +59,7 @@ class Seen:
         """The highest generation seen; 0 for none."""
         known = self.known.get((kind, name))
         if known is None:
-            found = self._reading(lambda file: file.one(kind, name), 0)
+            found = 0 if self._all_known else self._reading(lambda file: file.one(kind, name), 0)
             with self._lock:
                 known = self.known[kind, name] = max(found, self.known.get((kind, name), 0))
         return known
@@ -76,6 +77,7 @@ class Seen:
         with self._lock:
             for key, generation in found.items():
                 self.known[key] = max(generation, self.known.get(key, 0))
+            self._all_known = bool(found)  # an empty one may be a file that could not be read
 
     def marks(self) -> Iterator[tuple[str, str, int]]:
         """All of them, by kind, then name."""
@@ -99,7 +101,7 @@ class Seen:
             file.write(_RAISE, [(*key, generation) for key, generation in news.items()])
         if file.changed() or len(self.known) > _MOST_KNOWN:
             with self._lock:
-                self.known = dict(self._news)
+                self.known, self._all_known = dict(self._news), False
         return True
 
     def accept(self, kind: str, name: str, generation: int) -> None:
@@ -193,7 +195,8 @@ class _File:
         # Rollback journal, not WAL: a home on a network file system is used by many hosts, and WAL is for one.
         self._raw = sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
         try:
-            self._raw.execute("PRAGMA journal_mode=PERSIST").close()
+            # Truncated, not kept: each lookup would read the old journal first, which doubles its cost.
+            self._raw.execute("PRAGMA journal_mode=TRUNCATE").close()
             self._raw.execute("PRAGMA synchronous=OFF").close()  # a kill loses nothing; a power failure may lose marks
             if not self._raw.execute("SELECT 1 FROM sqlite_master").fetchall():
                 self._raw.execute(_TABLE)
@@ -204,7 +207,7 @@ class _File:
 
     def is_at(self, path: Path) -> bool:
         try:
-            status = path.stat()
+            status = os.stat(path)  # noqa: PTH116 -- Path.stat costs half as much again, on the first load of every name
         except OSError:
             return False
         return (status.st_dev, status.st_ino) == self._identity

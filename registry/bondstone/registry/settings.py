@@ -10,7 +10,8 @@ from bondstone.registry.address import SERVERS, Address, server_address
 from bondstone.registry.errors import InvalidSettings, KeyMissing, MissingExtra, NotFound, RegistryUnavailable
 from bondstone.registry.keys import KeyProvider, Passphrase, environment_key, make_key_file
 from bondstone.registry.providers import expects, is_address, provider_at, provider_in
-from bondstone.registry.registry import DEFAULT_MAX_TTL, Registry
+from bondstone.registry.registry import Registry
+from bondstone.registry.settings_row import DEFAULT_MAX_TTL
 from bondstone.registry.sql import SqlStore
 from bondstone.registry.sqlite import SqliteDatabase
 from bondstone.registry.store import Store

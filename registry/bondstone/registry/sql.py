@@ -1,6 +1,6 @@
 """The store of an SQL registry. One code path: what differs between databases is in `sqlite.py` and `postgresql.py`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
@@ -38,6 +38,10 @@ class Connection(Protocol):
 
     def change(self, statement: str, parameters: dict[str, Any]) -> int:
         """How many rows it changed."""
+        ...
+
+    def changes(self, statement: str, rows: Iterable[dict[str, Any]]) -> int:
+        """The same for many at once: how many rows they changed together."""
         ...
 
     def state(self) -> object:
@@ -146,13 +150,13 @@ class SqlStore:
             raise self.database.error(error) from None
         if not rows:
             return None
-        *head, tag, saved_at, envelope = rows[0]
-        found = Head(*head)
-        return found, tag, None if envelope is None else Sealed(found.current, saved_at, envelope)
+        *numbers, tag, saved_at, envelope = rows[0]
+        head = Head(kind, name, *numbers)
+        return head, tag, None if envelope is None else Sealed(head.current, saved_at, envelope)
 
     def head(self, kind: str, name: str) -> tuple[Head, bytes] | None:
         rows = self._rows("head", {"kind": kind, "name": name})
-        return _head(rows[0]) if rows else None
+        return _head((kind, name, *rows[0])) if rows else None
 
     def heads(self, kind: str, limit: int, offset: int) -> list[tuple[Head, bytes]]:
         return [_head(row) for row in self._rows("heads", {"kind": kind, "limit": limit, "offset": offset})]
@@ -177,18 +181,14 @@ class SqlStore:
             if not connection.change(move, row):
                 raise _moved_on(head)
             if sealed:
-                values = {"version": sealed.version, "saved_at": sealed.saved_at, "sealed": sealed.envelope}
-                connection.change("add_version", {"kind": head.kind, "name": head.name, **values})
+                connection.change("add_version", _version(head, sealed))
 
         self._write(add, [audit], sign, duplicate=_moved_on(head))
 
     def adopt(self, names: Sequence[Adopted], audit: AuditRow, sign: Sign) -> None:
         def add(connection: Connection) -> None:
-            for head, tag, versions in names:
-                connection.change("add_head", {**head._asdict(), "tag": tag})
-                for row in versions:
-                    values = {"version": row.version, "saved_at": row.saved_at, "sealed": row.envelope}
-                    connection.change("add_version", {"kind": head.kind, "name": head.name, **values})
+            connection.changes("add_head", ({**head._asdict(), "tag": tag} for head, tag, _ in names))
+            connection.changes("add_version", (_version(head, row) for head, _, rows in names for row in rows))
 
         self._write(add, [audit], sign, duplicate=Conflict("a name that was to be added is there already"))
 
@@ -216,8 +216,8 @@ class SqlStore:
 
     def reseal(self, versions: Sequence[Resealed], heads: Sequence[Retagged]) -> int:
         def swap(connection: Connection) -> int:
-            changed = sum(connection.change("reseal_version", _resealing(version)) for version in versions)
-            return changed + sum(connection.change("retag_head", _retagging(head)) for head in heads)
+            changed = connection.changes("reseal_version", map(_resealing, versions))
+            return changed + connection.changes("retag_head", map(_retagging, heads))
 
         return self._write(swap)
 
@@ -336,6 +336,11 @@ def _chained(row: Row) -> ChainedRow:
 
 def _after(key: tuple[Any, ...]) -> dict[str, Any]:
     return dict(zip(("after_kind", "after_name", "after_version"), key, strict=False))
+
+
+def _version(head: Head, sealed: Sealed) -> dict[str, Any]:
+    values = {"version": sealed.version, "saved_at": sealed.saved_at, "sealed": sealed.envelope}
+    return {"kind": head.kind, "name": head.name, **values}
 
 
 def _resealing(item: Resealed) -> dict[str, Any]:

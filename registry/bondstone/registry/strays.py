@@ -4,39 +4,43 @@ Head and version are one transaction, so no writer leaves such a row: it was pla
 its number, and be refused for ever.
 """
 
-from collections.abc import Callable, Iterable
-
-from bondstone.registry.errors import RolledBack
+from bondstone.registry.errors import BondstoneError, RolledBack
 from bondstone.registry.head import Head
-from bondstone.registry.store import AuditRow, Sealed, Sign, Store
+from bondstone.registry.records import Records
+from bondstone.registry.store import AuditRow, Sealed, Sign
 
 
-def clear(
-    store: Store,
-    head: Head,
-    now: Callable[[], Head | None],
-    opens: Callable[[Sealed], bool],
-    audit: AuditRow,
-    sign: Sign,
-) -> None:
+def clear(records: Records, head: Head, audit: AuditRow, sign: Sign) -> None:
     """Erase what was planted in the way of the version after `head`; nothing if another writer put it there meanwhile.
 
-    `now` proves the head anew. Raises `RolledBack` if one of the rows `opens`: then it is true, and it is the head that is not.
+    Raises `RolledBack` if one of the rows opens: then it is true, and it is the head that is not.
     """
-    if store.version(head.kind, head.name, head.highest + 1) is None:
+    kind, name = head.kind, head.name
+    if records.store.version(kind, name, head.highest + 1) is None:
         return
     # Looked at after the row: where that came with an honest head, this is the one, or a later one.
-    if (now() or Head(head.kind, head.name)) != head:
+    if (records.head(kind, name) or Head(kind, name)) != head:
         return
-    refuse_later(head, (row for row in store.history(head.kind, head.name) if opens(row)))
-    store.discard(head, audit, sign)
+    for row in records.store.history(kind, name):
+        _refuse_later(records, head, row)
+    records.store.discard(head, audit, sign)
 
 
-def refuse_later(head: Head, proved: Iterable[Sealed]) -> None:
-    """Raise `RolledBack` if one of the versions that are `proved` is above the highest number of `head`."""
-    for row in proved:
-        if row.version > head.highest:
-            raise RolledBack(
-                f"{head.kind}/{head.name} was set back: version {row.version} is there, and its newest is to be {head.highest}; "
-                "restore it from a backup, or delete it with 'bondstone rm'"
-            )
+def refuse_later(records: Records, head: Head) -> None:
+    """Raise `RolledBack` if the version after the highest of `head` is there, and opens."""
+    row = records.store.version(head.kind, head.name, head.highest + 1)
+    if row is not None:
+        _refuse_later(records, head, row)
+
+
+def _refuse_later(records: Records, head: Head, row: Sealed) -> None:
+    if type(row.version) is not int or row.version <= head.highest:
+        return
+    try:
+        records.open(head.kind, head.name, row, "")
+    except BondstoneError:
+        return
+    raise RolledBack(
+        f"{head.kind}/{head.name} was set back: version {row.version} is there, and its newest is to be {head.highest}; "
+        "restore it from a backup, or delete it with 'bondstone rm'"
+    )
