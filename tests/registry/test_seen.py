@@ -190,7 +190,7 @@ def test_a_removed_file_is_made_anew(reopen: Open, state: Path) -> None:
 
     registry.save(KIND, "b", b"1")
 
-    assert [mark[1] for mark in Seen(mark_file(registry, state)).marks()] == ["a", "b"]
+    assert [mark[1] for mark in Seen(mark_file(registry, state)).marks() if mark[0]] == ["a", "b"]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """`bondstone doctor`: what is checked, and in what order. Each check says what to do."""
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from itertools import chain
 
 import typer
@@ -11,7 +12,7 @@ from bondstone.cli.ask import at_terminal, confirmed
 from bondstone.cli.checkup import Finding, key_findings, registry_findings
 from bondstone.cli.faults import Usage, program_version
 from bondstone.cli.installed import extras_findings
-from bondstone.registry import SetBack, Settings, current_registry
+from bondstone.registry import Registry, SetBack, Settings
 
 
 def doctor(*, as_json: bool) -> None:
@@ -27,8 +28,11 @@ def doctor(*, as_json: bool) -> None:
 
 def accept_restored(*, yes: bool, as_json: bool) -> None:
     """Show both generations of each name that was set back, and forget the newer ones if the answer is yes."""
-    registry = current_registry()
-    found = registry.set_back()
+    with closing(Settings.from_environment().open(restored=True)) as registry:
+        _accept(registry, registry.set_back(), yes=yes, as_json=as_json)
+
+
+def _accept(registry: Registry, found: Sequence[SetBack], *, yes: bool, as_json: bool) -> None:
     if as_json:
         output.emit_json([item._asdict() for item in found])
     elif found:
@@ -49,7 +53,12 @@ def accept_restored(*, yes: bool, as_json: bool) -> None:
 
 
 def _set_back_row(item: SetBack) -> tuple[str, str, str, str]:
-    return item.kind, item.name, f"generation {item.seen}", f"generation {item.found}" if item.found else "gone"
+    return (
+        item.kind or "(registry)",
+        item.name,
+        f"generation {item.seen}",
+        f"generation {item.found}" if item.found else "gone",
+    )
 
 
 def _program() -> Iterator[Finding]:

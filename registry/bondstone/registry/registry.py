@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, NamedTuple
+from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple
 
 from bondstone.registry import listings, strays, whole
 from bondstone.registry.errors import (
@@ -24,15 +24,14 @@ from bondstone.registry.log import ReadLog, actor
 from bondstone.registry.names import Reference, check_kind, check_name, for_the_record
 from bondstone.registry.records import Records, plausible
 from bondstone.registry.results import Document, Listed, SetBack, Version, WholeName, microseconds
-from bondstone.registry.seen import Seen
+from bondstone.registry.seen import SETTINGS, Seen
 from bondstone.registry.settings_row import (
     DEFAULT_MAX_TTL,
     check_filling,
     first_settings,
     next_settings,
-    opened_settings,
 )
-from bondstone.registry.store import EVERYTHING, AuditRow, Sealed, Sign, Store
+from bondstone.registry.store import EVERYTHING, AuditRow, Sealed, SealedSettings, Sign, Store
 
 if TYPE_CHECKING:
     from bondstone.registry.audit_verify import AuditReport, Checkpoint, Proof
@@ -119,25 +118,32 @@ class Registry:
         provider: KeyProvider,
         *,
         filling: str = "",
+        restored: bool = False,
         state: Path | None = None,
         clock: Callable[[], int] = microseconds,
     ) -> "Registry":
-        """Open an existing registry. Raises `WrongKey` before anything is read or written, `RegistryUnavailable` for an unfinished one."""
+        """Open an existing registry. Raises `WrongKey` before anything is read or written, `RegistryUnavailable` for an unfinished one.
+
+        Raises `RolledBack` if its newest root key is older than one that was seen, unless `restored`: for `accept`.
+        """
         try:
             store.check_schema()
             settings = store.settings()
             keyring = Keyring.unwrap(settings.registry_id, store.keyrings(), provider)
             keyring.rereading(store.keyrings, provider)
             check_filling(keyring, settings, filling, store.url)
+            registry = cls(store, keyring, state=state, clock=clock)
+            if not restored:
+                registry._records.check_root_key()
         except BondstoneError:
             store.close()
             raise
-        return cls(store, keyring, state=state, clock=clock)
+        return registry
 
     @property
     def max_ttl(self) -> int:
         """Longest time in seconds that a handle may serve a value without having asked the registry."""
-        return int(opened_settings(self._keyring, self._store.settings())["max_ttl"])
+        return int(self._records.settings()[1]["max_ttl"])
 
     def set_max_ttl(self, seconds: int) -> None:
         try:
@@ -146,19 +152,21 @@ class Registry:
             self._set_max_ttl(seconds)
 
     def _set_max_ttl(self, seconds: int) -> None:
-        row = self._store.settings()
-        audit = AuditRow(self._clock(), actor(), "settings", "", "", row.generation + 1, "ok")
-        sign = self._keyring.signer()  # before sealing
-        settings = {**opened_settings(self._keyring, row), "max_ttl": seconds}
-        self._store.set_settings(next_settings(self._keyring, row, self._clock(), settings), audit, sign)
+        row, settings = self._records.settings()
+        self._set_settings(row, {**settings, "max_ttl": seconds}, "settings", row.generation + 1)
 
     def filled(self, action: str) -> None:
         """What was to be read into this registry is in it: from now on it is one like any other."""
-        row = self._store.settings()
-        settings = {key: value for key, value in opened_settings(self._keyring, row).items() if key != "filling"}
-        audit = AuditRow(self._clock(), actor(), action, "", "", 0, "ok")
-        sign = self._keyring.signer()
+        row, settings = self._records.settings()
+        settings.pop("filling", None)
+        self._set_settings(row, settings, action, 0)
+
+    def _set_settings(self, row: SealedSettings, settings: dict[str, Any], action: str, version: int) -> None:
+        audit = AuditRow(self._clock(), actor(), action, "", "", version, "ok")
+        sign = self._keyring.signer()  # before sealing
         self._store.set_settings(next_settings(self._keyring, row, self._clock(), settings), audit, sign)
+        self._seen.note(*SETTINGS, row.generation + 1)
+        self._seen.flush()
 
     @_recorded
     def save(
@@ -366,7 +374,7 @@ class Registry:
 
         self._reads.flush()
         self._keyring.refresh()  # another process may have rotated since
-        chained = bool(opened_settings(self._keyring, self._store.settings()).get("chained"))
+        chained = bool(self._records.settings()[1].get("chained"))
         return verify(
             whole.audit_pages(self._store, progress), self.id, self._keyring.audit_key, checkpoint, chained=chained
         )
