@@ -125,7 +125,7 @@ def test_progress_has_a_total(full: Registry, tmp_path: Path, new: New) -> None:
     for act in acts:
         told = list[tuple[int, int]]()
 
-        act(lambda *numbers, told=told: told.append(numbers))  # type: ignore[misc]
+        act(lambda *numbers, told=told: told.append(numbers))
 
         assert {of for _, of in told} == {20}
         assert [done for done, _ in told] == sorted(done for done, _ in told)

@@ -1,8 +1,7 @@
 """`bondstone doctor`: what is checked, and in what order. Each check says what to do."""
 
 import platform
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator
 from itertools import chain
 
 import typer
@@ -12,7 +11,7 @@ from bondstone.cli.ask import at_terminal, confirmed
 from bondstone.cli.checkup import Finding, key_findings, registry_findings
 from bondstone.cli.faults import Usage, program_version
 from bondstone.cli.installed import extras_findings
-from bondstone.registry import Registry, SetBack, Settings
+from bondstone.registry import Registry, RolledBack, SetBack, Settings, current_registry
 
 
 def doctor(*, as_json: bool) -> None:
@@ -28,11 +27,8 @@ def doctor(*, as_json: bool) -> None:
 
 def accept_restored(*, yes: bool, as_json: bool) -> None:
     """Show both generations of each name that was set back, and forget the newer ones if the answer is yes."""
-    with closing(Settings.from_environment().open(restored=True)) as registry:
-        _accept(registry, registry.set_back(), yes=yes, as_json=as_json)
-
-
-def _accept(registry: Registry, found: Sequence[SetBack], *, yes: bool, as_json: bool) -> None:
+    registry = _opened()
+    found = registry.set_back()
     if as_json:
         output.emit_json([item._asdict() for item in found])
     elif found:
@@ -50,6 +46,13 @@ def _accept(registry: Registry, found: Sequence[SetBack], *, yes: bool, as_json:
         raise typer.Abort
     registry.accept(found)
     output.note(f"accepted {len(found)}")
+
+
+def _opened() -> Registry:
+    try:
+        return current_registry()
+    except RolledBack:  # its root key is older than one that was seen: that is what is to be accepted
+        return Settings.from_environment().open(restored=True)
 
 
 def _set_back_row(item: SetBack) -> tuple[str, str, str, str]:
