@@ -1,5 +1,6 @@
 """What a client has seen it does not unsee: an older head, or none where there was one, is refused."""
 
+import os
 import shutil
 import sqlite3
 import threading
@@ -354,6 +355,32 @@ print(sorted((name, generation) for kind, name, generation in registry._seen.mar
 """)
 
     assert printed.strip() == "[('a', 2), ('child', 1), ('parent', 1)]"
+
+
+LOCKED = """
+import os, signal, sys, warnings
+from pathlib import Path
+from bondstone.registry.seen import Seen
+warnings.simplefilter("ignore", DeprecationWarning)
+seen = Seen(Path(sys.argv[1]))
+seen.note("secret", "a", 1)
+seen.flush()
+with seen._lock, seen._using:  # as another thread of the parent would hold them
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        seen.note("secret", "a", 2)
+        seen.flush()
+        os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+print(list(Seen(Path(sys.argv[1])).marks()))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_child_forked_while_a_lock_is_held(tmp_path: Path) -> None:
+    """It has locks and a file of its own: nobody would ever release the parent's."""
+    assert run(LOCKED, str(tmp_path / "id")).strip() == "[('secret', 'a', 2)]"
 
 
 def test_a_load_is_marked_when_the_process_ends(home: Path) -> None:
