@@ -52,7 +52,7 @@ def test_vectors(vector: dict[str, Any], page: int) -> None:
     ]
 
     pages, registry_id, chained = (
-        map(list, batched(lines, page, strict=False)),
+        map(list, batched(lines, page)),
         vector["registry_id"],
         "chained" in vector,
     )
