@@ -177,7 +177,7 @@ def test_the_audit_log(cli: Cli, saved: AwsCredentials) -> None:
 
     assert lines[0][2:] == ["load", "secret/none", "not_found"]
     assert lines[-1][2:] == ["save", "aws-credentials/prod@1", "ok"]
-    assert [list(row) for row in newest] == [["time", "actor", "action", "reference", "outcome"]]
+    assert [list(row) for row in newest] == [["time", "actor", "action", "reference", "outcome", "proved"]]
 
 
 def test_the_kinds(cli: Cli) -> None:

@@ -17,7 +17,7 @@ from bondstone.registry.keyring import Keyring, RootKey, WrappedKeyring, _parse
 from bondstone.registry.keys import Passphrase, RawKey
 from bondstone.registry.memory import MemoryStore
 from bondstone.registry.store import JournalLine
-from tests.registry import independent
+from tests.registry import independent, independent_journal
 from tests.vectors import generate
 
 VECTORS = Path(generate.__file__).parent
@@ -111,7 +111,7 @@ def test_journal_lines(vector: dict[str, Any]) -> None:
         step = Journal(MemoryStore(), ring(vector, vector["registry_id"]))._open(line)
         return {**step._asdict(), "before": list(step.before)}
 
-    theirs = outcome(lambda: independent.journal(keys(vector), vector["registry_id"], vector["line"], sealed))
+    theirs = outcome(lambda: independent_journal.journal(keys(vector), vector["registry_id"], vector["line"], sealed))
 
     expected = vector["step"] if vector["expect"] == "ok" else vector["expect"]
     assert (outcome(ours), theirs) == (expected, expected)

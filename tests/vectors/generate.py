@@ -1,6 +1,6 @@
-"""Writes the vectors beside this file, but for `published.json`: inputs and outcomes, successes and failures.
+"""Writes the vectors (`envelope.json` … but for `published.json`) beside this file: inputs and outcomes, successes and failures.
 
-Run it as `python tests/vectors/generate.py`. It is deterministic, and a test compares its output with the files: a vector never changes
+Run it as `python -m tests.vectors.generate`. It is deterministic, and a test compares its output with the files: a vector never changes
 once a version that wrote it is released.
 """
 
@@ -269,12 +269,15 @@ def audits() -> Iterator[Vector]:
             lines.append(ChainedRow(seq, row, mac))
         return lines
 
-    def case(name: str, lines: list[ChainedRow], *refused: int, numbers: tuple[int, ...] = (1, 2)) -> Vector:
+    def case(
+        name: str, lines: list[ChainedRow], *refused: int, numbers: tuple[int, ...] = (1, 2), flag: bool = False
+    ) -> Vector:
         rows = [{"seq": line.seq, **line.row._asdict(), "mac": line.mac.hex()} for line in lines]
         return {
             "name": name,
             "registry_id": ID,
             "keys": {str(number): held[number].hex() for number in numbers},
+            **({"chained": True} if flag else {}),
             "rows": rows,
             "refused": list(refused),
         }
@@ -329,6 +332,17 @@ def audits() -> Iterator[Vector]:
         )
     for cut in (3, 4, 35):
         yield case(f"a MAC cut to {cut} bytes", [good[0], good[1]._replace(mac=good[1].mac[:cut]), *good[2:]], 2, 3)
+    bare = [ChainedRow(seq, row, b"") for seq, row in enumerate(rows, 1)]
+    yield case("chained: empty", [], flag=True)
+    yield case("chained: five rows", good, flag=True)
+    yield case("no chain at all", bare)
+    yield case("chained: all MACs taken away", bare, 1, 2, 3, 4, 5, flag=True)
+    yield case("chained: a row from before there was a chain", [bare[0], *log(*rows[1:], first=2)], 1, flag=True)
+    yield case("chained: the MACs of the beginning taken away", [*bare[:2], *good[2:]], 1, 2, 3, flag=True)
+    yield case("chained: the beginning deleted", good[1:], 1, flag=True)
+    yield case(
+        "chained: the beginning replaced by a row without a MAC", [bare[1]._replace(seq=1), *good[1:]], 1, 2, flag=True
+    )
 
 
 def journals() -> Iterator[Vector]:
@@ -394,7 +408,16 @@ def journals() -> Iterator[Vector]:
 
 def sources() -> dict[str, str]:
     """What each file must hold."""
-    parts = {"envelope": envelopes(), "head": heads(), "keyring": keyrings(), "audit": audits(), "journal": journals()}
+    from tests.vectors.archives import archives
+
+    parts = {
+        "envelope": envelopes(),
+        "head": heads(),
+        "keyring": keyrings(),
+        "audit": audits(),
+        "journal": journals(),
+        "archive": archives(),
+    }
     return {
         f"{name}.json": json.dumps(list(vectors), indent=1, ensure_ascii=True) + "\n" for name, vectors in parts.items()
     }

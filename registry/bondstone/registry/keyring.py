@@ -127,7 +127,7 @@ class Keyring:
         """Take over what another process changed; whether there was anything."""
         with self._lock:
             other = self._reread() if self._reread else None
-            if other is None:
+            if other is None or other.newest < self.newest:  # an older one that was put back seals nothing
                 return False
             # Other threads read meanwhile: at every moment the newest key has its MAC key, and no key is missing.
             self._keys, self._mac_keys = {**self._keys, **other._keys}, {**self._mac_keys, **other._mac_keys}

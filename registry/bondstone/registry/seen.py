@@ -15,6 +15,10 @@ from pathlib import Path
 from bondstone.registry.errors import RolledBack
 
 Key = tuple[str, str]
+SETTINGS, ROOT_KEY = (
+    ("", "generation of the settings"),
+    ("", "newest root key"),
+)  # marks of the registry itself: no kind is empty
 
 _MOST_KNOWN = 100_000
 _WAIT_SECONDS = 1.0
@@ -258,6 +262,14 @@ def rolled_back(kind: str, name: str, seen: int, found: int) -> RolledBack:
     now = f"is at generation {found}" if found else "is gone"
     return RolledBack(
         f"{kind}/{name} was set back: it {now}, and generation {seen} was seen here; "
+        "if the registry was restored from a backup, run 'bondstone doctor --accept-restored'"
+    )
+
+
+def registry_rolled_back(what: str, seen: int, found: int) -> RolledBack:
+    """The refusal of settings or root keys that are older than those seen before."""
+    return RolledBack(
+        f"the {what} of this registry was set back: {found} is there, and {seen} was seen here; "
         "if the registry was restored from a backup, run 'bondstone doctor --accept-restored'"
     )
 

@@ -1,10 +1,11 @@
 """The registry's own settings: one sealed row."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from bondstone.registry.envelope import Context
-from bondstone.registry.errors import InvalidSettings
+from bondstone.registry.errors import BondstoneError, Conflict, InvalidSettings, RegistryUnavailable
 from bondstone.registry.keyring import Keyring
 from bondstone.registry.store import SealedSettings
 
@@ -38,6 +39,19 @@ def with_max_ttl(settings: dict[str, Any], max_ttl: int, shared_now: int) -> dic
     """The settings with another `max_ttl`. `shared_now` is by the store's clock, which rotations go by."""
     until = shared_now + longest_ttl(settings, shared_now) * 1_000_000
     return {**settings, "max_ttl": max_ttl, "longer_until": until}
+
+
+def check_filling(keyring: Keyring, row: SealedSettings, filling: str, url: str) -> None:
+    """Refuse a registry whose `filling` is not this one. Settings that do not open say nothing, and block no load."""
+    found = ""
+    with suppress(BondstoneError, ValueError):
+        found = str(opened_settings(keyring, row).get("filling", ""))
+    if filling and found != filling:
+        raise Conflict(f"there is a registry at {url}: give a place where there is none")
+    if found != filling:
+        raise RegistryUnavailable(
+            f"the registry at {url} is not whole: a restore or a copy into it was interrupted; run the same command again, or remove it"
+        )
 
 
 def next_settings(keyring: Keyring, row: SealedSettings, now: int, settings: dict[str, Any]) -> SealedSettings:

@@ -259,6 +259,10 @@ class SqlStore:
         asked = {"kind": kind, "name": name, "through": through}
         return self._write(lambda connection: connection.change("purge", asked), [audit], sign)
 
+    def discard(self, head: Head, audit: AuditRow, sign: Sign) -> int:
+        asked = {"kind": head.kind, "name": head.name, "through": head.highest, "expected": head.generation}
+        return self._write(lambda connection: connection.change("discard", asked), [audit], sign)
+
     def versions_of_other_keys(
         self, key_id: int, after: tuple[str, str, int], limit: int
     ) -> list[tuple[str, str, Sealed]]:
@@ -268,6 +272,10 @@ class SqlStore:
     def heads_of_other_keys(self, key_id: int, after: tuple[str, str], limit: int) -> list[tuple[Head, bytes]]:
         rows = self._rows("heads_of_other_keys", {**_after(after), "key_id": key_id.to_bytes(4), "limit": limit})
         return [_head(row) for row in rows]
+
+    def count_of_other_keys(self, key_id: int) -> tuple[int, int]:
+        versions, heads = self._rows("count_of_other_keys", {"key_id": key_id.to_bytes(4)})[0]
+        return versions, heads
 
     def reseal(self, versions: Sequence[Resealed], heads: Sequence[Retagged], lines: Sequence[Relined] = ()) -> int:
         def swap(connection: Connection) -> int:

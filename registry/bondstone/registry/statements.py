@@ -93,6 +93,11 @@ STATEMENTS: dict[str, ClauseElement] = {
     .order_by(versions.c.version),
     "add_version": insert(versions),
     "purge": delete(versions).where(_one(versions), versions.c.version <= bindparam("through")),
+    "discard": delete(versions).where(
+        _one(versions),
+        versions.c.version > bindparam("through"),
+        func.coalesce(select(heads.c.generation).where(_one(heads)).scalar_subquery(), _none) == bindparam("expected"),
+    ),
     # Root-key rotation: what another key sealed, a page at a time, in key order; and the swap on the old bytes.
     "versions_of_other_keys": select(versions)
     .where(
@@ -106,6 +111,13 @@ STATEMENTS: dict[str, ClauseElement] = {
     .order_by(heads.c.kind, heads.c.name)
     .limit(bindparam("limit"))
     .offset(_none),
+    "count_of_other_keys": select(
+        select(func.count())
+        .select_from(versions)
+        .where(_four(versions.c.sealed, 4) != bindparam("key_id"))
+        .scalar_subquery(),
+        select(func.count()).select_from(heads).where(_four(heads.c.tag, 1) != bindparam("key_id")).scalar_subquery(),
+    ),
     "reseal_version": update(versions)
     .where(_one(versions), versions.c.version == bindparam("number"), versions.c.sealed == bindparam("old"))
     .values(sealed=bindparam("new")),

@@ -9,6 +9,8 @@ from bondstone.registry.journal import Journal
 from bondstone.registry.listings import printable
 from bondstone.registry.records import Records
 from bondstone.registry.results import Plain, SetBack, WholeName
+from bondstone.registry.seen import ROOT_KEY, SETTINGS
+from bondstone.registry.settings_row import opened_settings
 from bondstone.registry.store import EVERYTHING, START, Adopted, ChainedRow, Sealed, Store
 
 _PAGE_NAMES = 500
@@ -57,6 +59,15 @@ def _with_rotation(records: Records, head: Head, lost: Callable[[str], None]) ->
         head = now
 
 
+def all_names(store: Store) -> set[tuple[str, str]]:
+    """Kind and name of whatever has a head, deleted names too. Nothing is proved."""
+    found, after = set[tuple[str, str]](), START[:2]
+    while page := store.all_heads(after, _PAGE_NAMES):
+        found.update(head[:2] for head, _ in page)
+        after = page[-1][0][:2]
+    return found
+
+
 def adopted(records: Records, name: WholeName) -> Adopted:
     """A name of another registry, as it is, sealed for this one."""
     head, versions, rotation = name
@@ -72,12 +83,23 @@ def set_back(records: Records) -> list[SetBack]:
     """The names that are older than what was seen here. One whose head is unreadable is none of them."""
     found = []
     for kind, name, seen in records.seen.marks():
+        if not kind:
+            with suppress(Unreadable, WrongKey):
+                number = _of_the_registry(records, (kind, name))
+                found += [SetBack(kind, name, seen, number)] if number < seen else []
+            continue
         row = records.store.head(kind, name)
         with suppress(Unreadable, WrongKey):
             generation = records.keyring.check(*row).generation if row else 0
             if generation < seen:
                 found.append(SetBack(kind, name, seen, generation))
     return found
+
+
+def _of_the_registry(records: Records, mark: tuple[str, str]) -> int:
+    row = records.store.settings()
+    opened_settings(records.keyring, row)
+    return {SETTINGS: row.generation, ROOT_KEY: records.keyring.newest}[mark]
 
 
 def audit_pages(store: Store, progress: Callable[[int, int], None]) -> Iterator[Sequence[ChainedRow]]:

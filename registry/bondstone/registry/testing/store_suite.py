@@ -17,6 +17,7 @@ from bondstone.registry.errors import BondstoneError, Conflict, Unreadable
 from bondstone.registry.head import Head
 from bondstone.registry.keyring import WrappedKeyring
 from bondstone.registry.store import (
+    Adopted,
     AuditRow,
     ChainedRow,
     JournalLine,
@@ -313,6 +314,7 @@ class StoreSuite:
         changes: list[Callable[[], object]] = [
             lambda: made.commit(head.saved(2, 9), tag(), sealed(2), audited(), refuse),
             lambda: made.commit(Head(KIND, "b", 1, 1, highest=1), tag(), sealed(1), audited(), refuse),
+            lambda: made.adopt([Adopted(Head(KIND, "b", 1, 1, highest=1), tag(), [sealed(1)])], audited(), refuse),
             lambda: made.purge(KIND, "a", 1, audited(), refuse),
             lambda: made.set_settings(SETTINGS._replace(generation=2), audited(), refuse),
             lambda: made.set_keyrings([KEYRING], [KEYRING._replace(wrapped=b"x")], audited(), refuse),
@@ -339,6 +341,91 @@ class StoreSuite:
         assert made.history(KIND, "b") == [sealed(1)]
         assert made.head(KIND, "b") == (head, tag(b"text"))
         assert [line.row.action for line in made.audit(limit=2)] == ["purge", "purge"]
+
+    def test_discard(self, made: Store) -> None:
+        """Erases what is above the highest number of a head, and nothing else."""
+        head = self.save(made)
+        made.commit(
+            head._replace(generation=2), tag(), sealed(9), audited(), sign
+        )  # a version that its head does not know
+        self.save(made, "b")
+
+        assert made.discard(head._replace(generation=2), audited("discard"), sign) == 1
+
+        assert made.history(KIND, "a") == [sealed(1)]
+        assert made.history(KIND, "b") == [sealed(1)]
+        assert made.audit(limit=1)[0].row == audited("discard")
+
+    def test_discarding_above_a_head_that_moved_on(self, made: Store) -> None:
+        """What another writer saved meanwhile stays: also the first version of a name that was never used."""
+        head = self.save(made)
+        self.save(made)
+
+        assert made.discard(head, audited("discard"), sign) == 0
+        assert made.discard(Head(KIND, "a"), audited("discard"), sign) == 0
+
+        assert made.history(KIND, "a") == [sealed(1), sealed(2)]
+
+    # --- whole names of another registry ---
+
+    @pytest.fixture
+    def brought(self) -> list[Adopted]:
+        """Two names: one with a deleted version and without another that was purged, one with nothing but its head."""
+        one = Head(KIND, "one", 9, 4, 3, 0, 5, 2, 300)
+        return [
+            Adopted(one, tag(b"one"), [sealed(2, b"deleted"), sealed(3), sealed(4, b"current"), sealed(5)]),
+            Adopted(Head(KIND, "gone", 3, 0, 0, 0, 2, 2, 400), tag(b"gone"), []),
+        ]
+
+    def test_adopt(self, made: Store, brought: list[Adopted]) -> None:
+        """Every head and version is there as it was given, for every client, and one row is on record."""
+        made.adopt(brought, audited("restore", "", 0, kind=""), sign)
+
+        for store in (made, self.beside(made)):
+            head, its_tag, versions, _ = brought[0]
+            assert store.load(store.session(), KIND, "one") == (head, its_tag, sealed(4, b"current"))
+            assert store.history(KIND, "one") == list(versions)
+            assert store.load(store.session(), KIND, "gone") == (*brought[1][:2], None)
+            assert [line.row for line in store.audit()] == [audited("restore", "", 0, kind="")]
+
+    def test_an_adopted_name_goes_on(self, made: Store, brought: list[Adopted]) -> None:
+        """The next change of it follows the generation that it came with."""
+        made.adopt(brought, audited("restore"), sign)
+
+        self.save(made, "one", b"next")
+
+        found = made.load(made.session(), KIND, "one")
+        assert found is not None
+        assert (found[0].generation, found[2]) == (10, sealed(6, b"next"))
+
+    @pytest.mark.parametrize("place", [0, 2])
+    def test_adopting_a_name_that_is_there(self, made: Store, brought: list[Adopted], place: int) -> None:
+        """First or last of them, deleted or not: `Conflict`, and none of the others is left behind."""
+        self.save(made, "a")
+        before = self.contents(made)
+        taken = Adopted(Head(KIND, "a", 1, 1, highest=1), tag(b"other"), [sealed(1, b"other")])
+
+        with pytest.raises(Conflict):
+            made.adopt([*brought[:place], taken, *brought[place:]], audited("restore"), sign)
+
+        assert self.contents(made) == before
+
+    def test_adopting_a_version_twice(self, made: Store, brought: list[Adopted]) -> None:
+        """Two versions of one number: `Conflict`, and nothing is there."""
+        before = self.contents(made)
+        head, its_tag, _ = brought[0]
+
+        with pytest.raises(Conflict):
+            made.adopt([brought[1], Adopted(head, its_tag, [sealed(4), sealed(4, b"twice")])], audited("restore"), sign)
+
+        assert self.contents(made) == before
+
+    def test_adopting_nothing(self, made: Store) -> None:
+        """No names are on record all the same."""
+        made.adopt([], audited("restore"), sign)
+
+        assert made.all_heads(("", ""), 10) == []
+        assert len(made.audit()) == 1
 
     # --- listings ---
 
@@ -397,6 +484,8 @@ class StoreSuite:
         assert [row for *_, row in versions[:2]] == [sealed(1), sealed(1)]
         assert [head.name for head, _ in heads] == ["b", "d"]
         assert made.versions_of_other_keys(2, ("secret", "b", 1), 1) == [versions[2]]
+        assert made.count_of_other_keys(2) == (4, 2)
+        assert made.count_of_other_keys(0) == (6, 4)
         assert made.heads_of_other_keys(2, ("secret", "b"), 10) == [heads[1]]
         assert made.versions_of_other_keys(2, ("", "", 0), 2) == versions[:2]
 
