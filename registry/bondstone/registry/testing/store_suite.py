@@ -413,7 +413,7 @@ class StoreSuite:
     def test_adopting_a_version_twice(self, made: Store, brought: list[Adopted]) -> None:
         """Two versions of one number: `Conflict`, and nothing is there."""
         before = self.contents(made)
-        head, its_tag, _ = brought[0]
+        head, its_tag, *_ = brought[0]
 
         with pytest.raises(Conflict):
             made.adopt([brought[1], Adopted(head, its_tag, [sealed(4), sealed(4, b"twice")])], audited("restore"), sign)
