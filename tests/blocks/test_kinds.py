@@ -209,6 +209,26 @@ def test_a_locked_key_wants_its_passphrase(name: str, form: str) -> None:
     assert SshKey(private_key=text, passphrase=LEAK).passphrase
 
 
+# Made for this test by ssh-keygen, with the passphrase "seven wet hens"; it opens nothing.
+LOCKED = (
+    "-----BEGIN OPENSSH PRIVATE KEY-----\n"
+    "b3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAAAGYmNyeXB0AAAAGAAAABBUJtiOox\n"
+    "SLkwSvzpUmsh4zAAAAEAAAAAEAAAAzAAAAC3NzaC1lZDI1NTE5AAAAIC6mUNqXYkFv/vkz\n"
+    "AWBq5rdeutMxPIfhf3fTh8zgh+M+AAAAkEQ551lhrjYTF5DA81U6dYhl4c+0A1qHQ4RqAe\n"
+    "ral9Chtsg+zrgJzzXfQ9o1U2MkFhwJF7pr47AYN1ejhGVnmqbK5fKzaMSGSHM02xusMsRl\n"
+    "M3Phhmnv0MM2XuqIFNG9+Y0o/csJ/+9mQhdn5MkCrMz9IstV9ZTgBXNMzjhd+bFn/Fcitc\n"
+    "DAiNjKOo3Es+8K4g==\n"
+    "-----END OPENSSH PRIVATE KEY-----\n"
+)
+
+
+def test_an_openssh_key_wants_its_passphrase_too() -> None:
+    """Whether it is the right one is found out where the package bcrypt is installed; elsewhere it is taken."""
+    refused("ssh-key", {"private_key": LOCKED}, "the key has a passphrase: give that too")
+
+    assert SshKey(private_key=LOCKED, passphrase="seven wet hens").passphrase
+
+
 def test_a_stored_key_is_not_parsed_again() -> None:
     """It was checked when it was saved; a check that a later version makes stricter does not keep anybody from a key."""
     from bondstone.registry import current_registry
