@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -50,11 +50,15 @@ def run(*arguments: str, **environment: str) -> Ended:
 def running(*command: str) -> Iterator[tuple[subprocess.Popen[bytes], list[int]]]:
     """The program with `command` in it, which has said 'ready'; and the numbers it said."""
     process = subprocess.Popen([*PROGRAM, "run", "--", *command], stdout=subprocess.PIPE, env=os.environ)
+    numbers = [process.pid]
     try:
         assert process.stdout
-        yield process, [int(word) for word in process.stdout.readline().split()[1:]]
+        numbers[:] = [int(word) for word in process.stdout.readline().split()[1:]]
+        yield process, numbers
     finally:
         process.kill()
+        with suppress(ProcessLookupError):  # after a failure the program goes on
+            os.kill(numbers[0], signal.SIGKILL)
         process.wait(10)
         assert process.stdout
         process.stdout.close()
