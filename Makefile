@@ -20,7 +20,7 @@ test-slow: setup ## the tests that take minutes
 bench: setup ## measure what users feel
 	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python benchmarks/load.py $(ARGS)
 
-bench-scale: setup ## measure many blocks, several processes, PostgreSQL and Prefect's own
+bench-scale: setup ## measure many blocks, eight processes, PostgreSQL, root-key rotation and Prefect's own
 	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m benchmarks.scale $(ARGS)
 
 # Pins and hashes only: no addresses, so that each machine fetches from where it is told to.

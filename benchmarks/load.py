@@ -123,7 +123,6 @@ def in_process(home: Path) -> list[Case]:
         Secret(value=value_of(number)).save(f"name/{number}")
     floor = Floor(home / "floor.db")
     floor_moves, registry_moves = another_writer(home / "floor.db"), another_writer(next(home.rglob("registry.db")))
-    registry_saves = another_saver()
     numbers, fresh = itertools.cycle(range(NAMES)), itertools.count(NAMES)
 
     def load() -> Any:
@@ -143,10 +142,22 @@ def in_process(home: Path) -> list[Case]:
         Case("floor, after somebody's commit", floor.load, "floor of a load", mine, floor_moves, many),
         Case("load, nothing changed", load, "floor of a load", mine, times=many),
         Case("load, after somebody's commit", load, "floor of a load", mine, registry_moves, many),
-        Case("load, after a new version of it", load, "floor of a load", mine, registry_saves, many),
         Case("load, another name each time", other, "floor of a load", True, times=many),
         Case("durable insert", floor.save),
         Case("save", save, "durable insert"),
+    ]
+
+
+def after_saves(home: Path) -> list[Case]:
+    """Loads of a name that somebody else has just saved again. Apart from the others: they would wait for its bytes on the disk."""
+    from bondstone.blocks import Secret
+
+    floor, saves, label = Floor(home / "another.db"), another_saver(), "floor, after somebody's save"
+    return [
+        Case(
+            label, floor.load, "", value_of(1), saves, 50
+        ),  # of another database: what a save does to the processor's caches
+        Case("load, after a save of that name", lambda: Secret.load("name/1").get(), label, value_of(1), saves, 50),
     ]
 
 
@@ -220,6 +231,7 @@ def main() -> None:
         # Without bytecode each import would be compiled anew.
         environment = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         lines = rounds(in_process(Path(folder)), count)
+        lines += rounds(after_saves(Path(folder)), count)
         lines += rounds(processes(environment), COLD_ROUNDS)
         report(lines)
 

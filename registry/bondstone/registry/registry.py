@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple
+from typing import TYPE_CHECKING, Any, Concatenate
 
 from bondstone.registry import listings, strays, whole
 from bondstone.registry.errors import (
@@ -43,12 +43,13 @@ _RETRIES = 100
 _Rows = tuple[Head, bytes, Sealed | None]
 
 
-class _Opened(NamedTuple):
+class _Opened:
     """A document, the rows that it was proved and opened from, and the registry's state when they were read, or before."""
 
-    state: object
-    rows: _Rows
-    document: Document
+    __slots__ = ("document", "rows", "state")
+
+    def __init__(self, state: object, rows: _Rows, document: Document) -> None:
+        self.state, self.rows, self.document = state, rows, document
 
 
 def _recorded[**P, R](
@@ -240,26 +241,26 @@ class Registry:
             self._reads.add(for_the_record(str(kind)), for_the_record(str(name)), number, error.code, action)
 
     def _current(self, kind: str, name: str) -> Document:
-        connection = self._store.session()
-        known: _Opened | None = connection.memo.get((kind, name))
+        connection, key = self._store.session(), (kind, name)
+        known: _Opened | None = connection.memo.get(key)
         # Where nothing is known the last state will do: what is read from here on is not older.
         state = self._store.state(connection) if known else connection.epoch
-        if known and known.state is state:
-            return known.document
         if known is None:
             check_kind(kind)
             check_name(name)
+        elif known.state is state:
+            return known.document
         rows = self._store.load(connection, kind, name)
         # The same bytes were proved before, tag and all; whether others have seen newer ones since, the mark knows.
-        if known and rows == known.rows and self._seen.known.get((kind, name)) == known.rows[0].generation:
-            document = known.document
-        else:
-            found = self._records.newest(kind, name, lambda: self._store.load(connection, kind, name), rows)
-            rows, document = self._opened(kind, name, found, known)
-        connection.remember((kind, name), _Opened(state, rows, document))
-        return document
+        if known and rows == known.rows and self._seen.known.get(key) == known.rows[0].generation:
+            known.state = state
+            return known.document
+        rows = self._records.newest(kind, name, lambda: self._store.load(connection, kind, name), rows)
+        opened = self._opened(kind, name, rows, known, state)
+        connection.remember(key, opened)
+        return opened.document
 
-    def _opened(self, kind: str, name: str, rows: _Rows | None, known: _Opened | None) -> tuple[_Rows, Document]:
+    def _opened(self, kind: str, name: str, rows: _Rows | None, known: _Opened | None, state: object) -> _Opened:
         if rows is None or rows[0].deleted:
             raise self._records.missing(kind, name)
         head, _, sealed = rows
@@ -267,7 +268,7 @@ class Registry:
             raise NotFound(f"{kind}/{name} has only a pending version: promote it first")
         # Of the same version and bytes comes the same document: only the head had to be proved again.
         same = known.document if known and known.rows[2] == sealed else None
-        return rows, same or self._records.open(kind, name, sealed, f"{kind}/{name}")
+        return _Opened(state, rows, same or self._records.open(kind, name, sealed, f"{kind}/{name}"))
 
     def _version(self, kind: str, name: str, version: int) -> Document:
         reference = Reference(kind, name, version)
