@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from bondstone.blocks import Conflict, InvalidSettings, NotFound, ServiceUnavailable
@@ -78,7 +79,7 @@ class GitlabTokens:
         if new is not None:
             made &= {str(new.token_id)}
         for token_id in sorted(made):
-            _bounded(block, lambda gone=token_id: _revoke(block, gone))
+            _bounded(block, partial(_revoke, block, token_id))
 
     def _end(self, model: dict[str, Any]) -> str:
         """As many days from now as the old one had from its beginning."""
