@@ -25,7 +25,7 @@ class GitCredentials(Block):
     )
     ssh_private_key: PrivateKey | None = Field(
         default=None,
-        description="Private key in PEM form.",
+        description="Private key in PEM form (-----BEGIN … PRIVATE KEY-----).",
         examples=[EXAMPLE_KEY],
     )
     ssh_passphrase: Password | None = Field(
