@@ -1,6 +1,6 @@
 # Every target sets the project up first, into .venv; there is nothing to install or activate by hand.
 # Pass arguments on with ARGS, as in: make test ARGS="-k store"
-.PHONY: help setup demo test test-slow bench bench-scale bench-rotation lock format clean
+.PHONY: help setup demo test test-slow bench bench-scale bench-rotation lock format reference clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
@@ -20,7 +20,7 @@ test-slow: setup ## the tests that take minutes
 bench: setup ## measure what users feel
 	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python benchmarks/load.py $(ARGS)
 
-bench-scale: setup ## measure many blocks, several processes, PostgreSQL and Prefect's own
+bench-scale: setup ## measure many blocks, eight processes, PostgreSQL, root-key rotation and Prefect's own
 	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m benchmarks.scale $(ARGS)
 
 bench-rotation: setup ## rotate a key under eight workers, and count what fails
@@ -37,6 +37,9 @@ lock: setup ## write the lock files anew; with ARGS=--upgrade at the newest vers
 format: setup ## put the code into its standard form
 	@.venv/bin/ruff format
 	@.venv/bin/ruff check --fix
+
+reference: setup ## write docs/reference anew, from the source
+	@.venv/bin/python -m bondstone.cli.reference
 
 clean: ## remove .venv and all that the tools leave behind
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage* build dist docs/_build

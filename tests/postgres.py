@@ -11,7 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,22 @@ class Server:
             self._process.wait(30)
         self._process = None
 
+    @contextmanager
+    def frozen(self, processes: Sequence[int] = ()) -> Iterator[None]:
+        """All of it, or some of its processes, stopped meanwhile: every socket stays open, and none is served."""
+        assert self._process is not None
+        own = [self._process.pid, *_children(self._process.pid)]
+        assert set(processes) <= set(own)
+        stopped = list(processes) or own
+        try:
+            for pid in stopped:
+                os.kill(pid, signal.SIGSTOP)
+            yield
+        finally:
+            for pid in stopped:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
     def close(self) -> None:
         self.end()
         with suppress(OSError):
@@ -149,6 +166,10 @@ class Server:
     def url(self, database: str, *, password: bool = True) -> str:
         secret = ":p%3Aa%40ss%2Fw%23rd%3F%25" if password else ""
         return f"postgresql+psycopg://{ROLE}{secret}@127.0.0.1:{self.port}/{database}"
+
+
+def _children(pid: int) -> list[int]:
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
 def _link(source: str, target: str) -> None:

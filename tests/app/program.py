@@ -6,10 +6,27 @@ import select
 import subprocess
 import sys
 import time
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from typer.main import get_command
+
+from bondstone.cli.commands import app
 
 PROGRAM = [sys.executable, "-m", "bondstone.cli"]
 SENTINEL = "s3ntinel-Value-9"
+
+
+def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command, those below others too, as it is typed."""
+    top: Any = group or get_command(app)
+    for name, command in dict(top.commands).items():
+        yield (*path, name)
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+
+
+COMMANDS = list(commands())
 
 
 class Ended(NamedTuple):
@@ -53,6 +70,6 @@ def on_a_terminal(*arguments: str, answers: tuple[str, ...] = (), columns: int =
         if waiting and shown[asked:].rstrip(b"\r\n ").endswith((b":", b"[y/N]")):
             asked = len(shown)
             os.write(terminal, waiting.pop(0).encode() + b"\n")
+    os.close(terminal)  # hangs up, if it waits for more than there are answers
     _, status = os.waitpid(child, 0)
-    os.close(terminal)
     return Ended(os.waitstatus_to_exitcode(status), shown.decode().replace("\r\n", "\n"), "")

@@ -79,6 +79,54 @@ def test_a_whole_log(cli: Cli, saved: None) -> None:
     assert objects == {"whole": True, "rows": 3, "before_chain": 0, "last": 3, "faults": [], "faulty": 0}
 
 
+@pytest.mark.parametrize(
+    ("statement", "unproved"),
+    [
+        ("UPDATE audit SET actor = 'you@host:1' WHERE seq = 2", [2]),
+        ("UPDATE audit SET mac = zeroblob(36) WHERE seq = 2", [2, 3]),
+        ("UPDATE audit SET mac = x'' WHERE seq = 1", [1, 2]),
+        ("UPDATE audit SET mac = 'text' WHERE seq = 3", [3]),
+        ("DELETE FROM audit WHERE seq = 2", [3]),
+        (
+            "INSERT INTO audit SELECT 4, at, actor, action, kind, name, version, outcome, mac FROM audit WHERE seq = 3",
+            [4],
+        ),
+        (
+            "INSERT INTO audit SELECT 0, at, actor, action, kind, name, version, outcome, x'' FROM audit WHERE seq = 3",
+            [0],
+        ),
+        ("SELECT 1", []),
+    ],
+)
+def test_each_row_is_proved_as_it_is_listed(
+    cli: Cli, saved: None, data: Path, statement: str, unproved: list[int]
+) -> None:
+    """What was changed or put in is shown as such, also where a row before it is not in the listing."""
+    change(data, statement)
+    with closing(sqlite3.connect(data)) as raw:
+        numbers = [row[0] for row in raw.execute("SELECT seq FROM audit ORDER BY seq DESC")]
+
+    ended, objects = cli("audit"), json.loads(cli("audit", "--json").out)
+    single = [
+        json.loads(cli("audit", "--json", "--limit", "1", "--offset", str(n)).out)[0] for n in range(len(numbers))
+    ]
+
+    assert [number for number, row in zip(numbers, objects, strict=True) if not row["proved"]] == unproved[::-1]
+    assert single == objects
+    assert [
+        number for number, line in zip(numbers, ended.out.splitlines(), strict=True) if "not proved" in line
+    ] == unproved[::-1]
+    assert ("bondstone audit verify" in ended.err) == bool(unproved)
+
+
+def test_a_listing_beside_a_replaced_root_key(cli: Cli, saved: None) -> None:
+    """Rows under the old key and the new one are proved alike."""
+    assert cli("key", "rotate").code == 0
+    Secret(value=SENTINEL).save("a", overwrite=True)
+
+    assert all(row["proved"] for row in json.loads(cli("audit", "--json").out))
+
+
 def test_a_changed_log(cli: Cli, saved: None, data: Path) -> None:
     """Names the first row that was changed, and the exit code is 1."""
     change(data, "UPDATE audit SET actor = 'you@host:1' WHERE seq = 2")

@@ -1,6 +1,7 @@
 """`backup`, `restore`, `copy`, `rm --purge` and `doctor --accept-restored`, as they are typed."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -150,3 +151,17 @@ def test_a_restore_in_place_is_accepted_once_asked(cli: Cli, monkeypatch: pytest
     assert "generation 3\tgeneration 2" in asked.out
     assert (accepted.code, after.code) == (0, 0), (accepted, after)
     assert cli("doctor", "--accept-restored").out == "nothing here is older than what was seen\n"
+
+
+def test_bars_have_totals_on_a_terminal(cli: Cli, saved: Path, tmp_path: Path) -> None:
+    """How much of how much; in a pipe there is none."""
+    seen = [
+        (("audit", "verify"), "rows"),
+        (("backup", str(tmp_path / "one"), "--key-file", str(tmp_path / "keys" / "key")), "versions"),
+        (("key", "rotate"), "versions and heads"),
+    ]
+    for arguments, unit in seen:
+        shown = on_a_terminal(*arguments).out
+
+        assert re.search(rf"\d+/\d+ {unit}", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)), shown
+    assert not cli("key", "rotate").err

@@ -2,23 +2,27 @@
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bondstone.blocks import Block, Secret
-from bondstone.registry import current_registry
+from bondstone.cli.faults import exit_code_and_line
+from bondstone.registry import BondstoneError, current_registry
 from bondstone.registry.keys import make_key_file
-from tests.app.program import PROGRAM, SENTINEL, Ended, bondstone, on_a_terminal
+from tests.app.program import COMMANDS, PROGRAM, SENTINEL, Ended, bondstone, on_a_terminal
+from tests.docs.test_complete import error_classes
 
 Cli = Callable[..., Ended]
+COLOUR = "\x1b\\[[0-9;]*3[0-7]"
 KEY_MISSING, WRONG_KEY, KEY_EXPOSED, UNAVAILABLE, BUG, OUTPUT, PIPE_CLOSED = 11, 12, 13, 16, 70, 74, 141
-COMMANDS = ["init", "save", "show", "ls", "history", "rm", "types", "audit", "doctor", "demo"]
 
 
 def test_first_steps(home: Path, data: Path, key_path: Path) -> None:
@@ -141,20 +145,79 @@ def test_doctor_tells_of_a_key_beside_the_data(cli: Cli, home: Path, monkeypatch
     assert "beside the data" in cli("doctor").out
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_each_help_has_an_example(cli: Cli, command: str) -> None:
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_each_help_has_an_example(cli: Cli, command: tuple[str, ...]) -> None:
     """And each example is one of that command."""
-    ended = cli(command, "--help")
+    ended = cli(*command, "--help")
 
+    example = ended.out.partition("Example:\n")[2].partition("\n\n")[0]
+    lines = [line.strip() for line in example.splitlines()]
     assert ended.code == 0
-    assert f"Example:\n    bondstone {command}" in ended.out
+    assert lines
+    assert all(f"bondstone {' '.join(command)}" in line for line in lines if line.startswith("bondstone"))
+    assert lines[0].startswith("bondstone ")
 
 
 def test_help_and_version(cli: Cli) -> None:
     """Without a command there is help; the version is one line."""
     assert cli().out.rstrip() == cli("--help").out.rstrip()
-    assert all(f"  {command} " in cli("--help").out for command in COMMANDS)
+    assert all(f"  {command[0]} " in cli("--help").out for command in COMMANDS)
     assert cli("--version").out.startswith("bondstone ")
+
+
+def test_colours_are_for_terminals_only(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe gets none, whatever is set; a terminal gets them unless NO_COLOR says no. Also in the help."""
+    for arguments in (["--help"], ["doctor"]):
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        coloured, piped = on_a_terminal(*arguments), bondstone(*arguments, FORCE_COLOR="1", CLICOLOR_FORCE="1")
+        monkeypatch.setenv("NO_COLOR", "1")
+        plain = on_a_terminal(*arguments)
+
+        assert re.search(COLOUR, coloured.out)
+        assert not re.search(COLOUR, plain.out)
+        assert "\x1b" not in piped.out + piped.err
+
+
+ERRORS: list[type[BondstoneError]] = sorted(error_classes(), key=lambda error: error.code + error.__name__)
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_each_error_code_has_its_exit_code(error: type[BondstoneError]) -> None:
+    """It is the class's own, one for what a caller would do; the line is the error's text."""
+    assert exit_code_and_line(error("text")) == (error.exit_code, "text")
+    assert error.exit_code in {1, *range(3, 64)}  # 2 is for usage, from 64 on there are sysexits.h and signals
+
+
+def test_errors_that_ask_for_different_things_differ() -> None:
+    """A script can tell them apart by the exit code."""
+    codes = defaultdict[int, set[str]](set)
+    for error in ERRORS:
+        codes[error.exit_code].add(error.code)
+
+    assert [same for same in codes.values() if len(same) > 1] == [{"invalid_block", "invalid_class"}]
+
+
+LISTINGS = [
+    ["ls"],
+    ["history", "secret/x"],
+    ["types"],
+    ["types", "secret"],
+    ["audit"],
+    ["audit", "verify"],
+    ["key", "ls"],
+]
+
+
+@pytest.mark.parametrize("arguments", [*LISTINGS, ["key", "check"], ["doctor"], ["show", "secret/x"]], ids=" ".join)
+def test_every_listing_has_json(cli: Cli, home: Path, arguments: list[str]) -> None:
+    """One document, and nothing else on standard output."""
+    Secret(value=SENTINEL).save("x")
+
+    ended = cli(*arguments, "--json")
+
+    assert ended.code == 0
+    assert json.loads(ended.out)
+    assert SENTINEL not in ended.out
 
 
 def test_a_bug_shows_its_type_and_place_only(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,19 +297,6 @@ def test_a_warning_is_one_line(home: Path) -> None:
     assert ended.code == 0
     assert ended.err.startswith("bondstone: warning: secret/x: Secret has no field gone")
     assert ended.err.count("\n") == 1
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["show", "secret/missing"], ["ls"]])
-def test_a_start_imports_little(home: Path, arguments: list[str]) -> None:
-    """Neither SQLAlchemy nor a vendor's library, and rich only for a terminal."""
-    bondstone("init")
-    code = f"import sys; sys.argv = ['bondstone', *{arguments}]; from bondstone.cli import main; main(); print(*sys.modules)"
-
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-
-    loaded = {name.partition(".")[0] for name in ended.stdout.split()}
-    assert "typer" in loaded
-    assert not loaded & {"sqlalchemy", "alembic", "rich", "boto3", "obstore", "icechunk", "prefect", "asyncio"}
 
 
 def test_ctrl_c_is_130(home: Path) -> None:

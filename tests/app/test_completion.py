@@ -45,7 +45,7 @@ def complete(line: str, shell: str = "bash") -> list[str]:
     [
         ("bondstone sh", ["show"]),
         ("bondstone key rem", ["remove"]),
-        ("bondstone types arr", ["arraylake-token"]),
+        ("bondstone types arraylake-t", ["arraylake-token"]),
         ("bondstone ls --kind ice", ["icechunk-repo"]),
         ("bondstone show s", ["secret/dwh/password", "secret/token"]),
         ("bondstone show secret/d", ["secret/dwh/password"]),

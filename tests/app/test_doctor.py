@@ -52,6 +52,25 @@ def test_a_setting_that_shows_secrets(home: Path, name: str, value: str, told: s
     assert findings("leaks", **{name: "true" if value in ("0", "False") else "false"}) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('active = "a"\n[profiles.a]\nPREFECT_LOGGING_LOG_PRINTS = "true"\n', True),
+        ('active = "a"\n[profiles.a]\nPREFECT_LOGGING_LOG_PRINTS = true\n', True),
+        ('active = "b"\n[profiles.a]\nPREFECT_LOGGING_LOG_PRINTS = "true"\n[profiles.b]\n', False),
+        ('active = "a"\nprofiles = 1\n', False),
+        ("no toml", False),
+    ],
+)
+def test_a_setting_in_the_prefect_profile(home: Path, text: str, told: bool) -> None:
+    """The one in use; the environment comes before it, and a file that cannot be read is none."""
+    (home / ".prefect").mkdir()
+    (home / ".prefect" / "profiles.toml").write_text(text)
+
+    assert bool(findings("leaks")) is told
+    assert not findings("leaks", PREFECT_LOGGING_LOG_PRINTS="false")
+
+
 @pytest.mark.parametrize("place", ["sitecustomize.py", "usercustomize.py", ".ipython/profile_default/startup/00.py"])
 def test_tracebacks_that_show_variables(home: Path, place: str) -> None:
     """A start-up file that installs them is found without being run."""

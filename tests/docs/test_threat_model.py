@@ -28,6 +28,15 @@ def test_the_named_test_exists(file: str, name: str) -> None:
     assert not re.search(rf"xfail[^\n]*\n(@[^\n]*\n)*def {name}\(", source)
 
 
+@pytest.mark.parametrize("file", ["test_attacks.py", "test_strays.py"])
+def test_every_attack_is_named(file: str) -> None:
+    """What attacks storage stands on the page, beside the promise that it tries to break."""
+    file = f"tests/registry/{file}"
+    attacks = re.findall(r"^def (test_\w+)\(", (ROOT / file).read_text(), re.MULTILINE)
+
+    assert not set(attacks) - {name for where, name in named(PAGE) if where == file}
+
+
 def test_every_promise_names_a_test() -> None:
     """None stands there by itself."""
     assert len(PROMISES) > 20

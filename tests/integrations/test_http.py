@@ -140,9 +140,9 @@ def test_a_body_that_is_gone(service: Service) -> None:
     assert answer.status_code == 401
     behind = Behind(Secret.load("api", version=1))
     auth = _live_auth()(_Header(behind, None))
-    answer = requests.post(service.url, data=iter([b"body"]), headers={"Content-Length": "4"}, auth=auth, timeout=10)
+    other = requests.post(service.url, data=iter([b"body"]), headers={"Content-Length": "4"}, auth=auth, timeout=10)
 
-    assert answer.status_code == 401
+    assert other.status_code == 401
     assert len(service.asked) == 2
 
 

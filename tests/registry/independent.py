@@ -4,6 +4,7 @@ Each function raises `Refused`, whose text is the error code of the page, or giv
 """
 
 import hmac
+from collections.abc import Callable
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
@@ -90,26 +91,24 @@ def keyring(wrapping_key: bytes, fields: dict[str, Any], wrapped: bytes) -> dict
     return {number: entry[12:] for number, entry in zip(numbers[:count], entries, strict=False)}
 
 
-def passphrase_keyring(passphrase: str, fields: dict[str, Any], wrapped: bytes) -> dict[int, bytes]:
-    """The root keys behind a passphrase. (Here alone a library derives: nobody writes Argon2 a second time.)"""
+def behind_a_passphrase[T](passphrase: str, wrapped: bytes, read: Callable[[bytes, bytes], T]) -> T:
+    """What `read` makes of the key and the rest. (Here alone a library derives: nobody writes Argon2 a second time.)"""
     from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
     memory, iterations, lanes = (int.from_bytes(wrapped[i : i + 4], "big") for i in (0, 4, 8))
-    if (
-        len(wrapped) < 28
-        or memory > 1024 * 1024
-        or iterations > 16
-        or lanes > 64
-        or not iterations
-        or not lanes
-        or memory < 8 * lanes
-    ):
+    bounds = len(wrapped) >= 28 and memory <= 1024 * 1024 and 1 <= iterations <= 16 and 1 <= lanes <= 64
+    if not bounds or memory < 8 * lanes:
         raise Refused("unreadable")
     kdf = Argon2id(salt=wrapped[12:28], length=32, iterations=iterations, lanes=lanes, memory_cost=memory)
     try:
-        return keyring(kdf.derive(passphrase.encode()), fields, wrapped[28:])
-    except Refused:
-        raise Refused("wrong_key") from None
+        return read(kdf.derive(passphrase.encode()), wrapped[28:])
+    except Refused as error:
+        raise Refused("wrong_key" if str(error) == "unreadable" else str(error)) from None
+
+
+def passphrase_keyring(passphrase: str, fields: dict[str, Any], wrapped: bytes) -> dict[int, bytes]:
+    """The root keys behind a passphrase."""
+    return behind_a_passphrase(passphrase, wrapped, lambda key, inner: keyring(key, fields, inner))
 
 
 def fingerprint(key: bytes) -> str:

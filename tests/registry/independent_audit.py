@@ -12,9 +12,11 @@ def audit_key(root_key: bytes, registry_id: str) -> bytes:
     return hkdf(root_key, bytes.fromhex(registry_id), context(empty), 32)
 
 
-def refused(root_keys: dict[int, bytes], registry_id: str, rows: list[dict[str, Any]]) -> list[int]:
-    """The numbers where something is wrong: of a row, or the first of those that are missing."""
-    bad, last, newest, before, begun = list[int](), 0, 0, b"", False
+def refused(
+    root_keys: dict[int, bytes], registry_id: str, rows: list[dict[str, Any]], *, chained: bool = False
+) -> list[int]:
+    """The numbers where something is wrong: of a row, or the first of those that are missing. `chained` is what the settings say."""
+    bad, last, newest, before, begun = list[int](), 0, 0, b"", chained
     for row in rows:
         seq, mac = row["seq"], bytes.fromhex(row["mac"])
         number = int.from_bytes(mac[:4], "big")

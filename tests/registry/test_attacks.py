@@ -406,3 +406,52 @@ def test_a_name_set_back_whole_is_not_served(
     with pytest.raises(RolledBack, match=r"generation 1, and generation 2 .*--accept-restored"):
         rollback(registry)
     assert [item.readable for item in registry.list()] == [False]
+
+
+def test_remembered_rows_are_not_served_once_newer_ones_were_seen(registry: Registry, database: Database) -> None:
+    """What was loaded before is remembered byte by byte, and spares the proof of the same bytes; never the look at the mark."""
+    registry.save(KIND, "victim", b"first")
+    old = {t: database.execute(f"SELECT * FROM {t}").fetchall() for t in ("heads", "versions")}
+    assert registry.load(KIND, "victim").content == b"first"
+    registry.save(KIND, "victim", b"second", overwrite=True)
+
+    for table, rows in old.items():
+        database.execute(f"DELETE FROM {table}")
+        database.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
+
+    with pytest.raises(RolledBack):
+        registry.load(KIND, "victim")
+
+
+def test_rows_that_were_proved_before_are_refused_with_any_other_tag(saved: Registry, database: Database) -> None:
+    """Same numbers, same sealed bytes, another tag: a head is its tag too."""
+    tag = database.execute("SELECT tag FROM heads WHERE name = 'victim'").fetchone()[0]
+    for other in (bytes(36), tag[:-1] + bytes([tag[-1] ^ 1]), tag[:-1], tag + b"\0", tag.hex()):
+        database.execute("UPDATE heads SET tag = ? WHERE name = 'victim'", (other,))
+        with pytest.raises((Unreadable, WrongKey)):
+            saved.load(KIND, "victim")
+
+    database.execute("UPDATE heads SET tag = ? WHERE name = 'victim'", (tag,))
+    assert saved.load(KIND, "victim").content == b"second"
+
+
+def test_the_head_of_another_name_does_not_stand_in(registry: Registry, database: Database) -> None:
+    """A view in the place of a table can show one name where it is searched and another where it is read.
+
+    Or else the proved head of `other`, which was rolled back, would bring back the first version of `victim`.
+    """
+    registry.save(KIND, "victim", b"first")
+    registry.save(KIND, "victim", b"second", overwrite=True)
+    for content in (b"1", b"2"):
+        registry.save(KIND, "other", content, overwrite=True)
+    registry.rollback(KIND, "other")
+    two_faced = "iif(random() % 2, 'victim', 'other') AS name"
+    database.executescript(f"""
+        ALTER TABLE heads RENAME TO h; ALTER TABLE versions RENAME TO v;
+        CREATE VIEW heads AS SELECT kind, {two_faced}, generation, current, previous, pending, highest, deleted_through, changed_at, tag
+            FROM h WHERE name = 'other';
+        CREATE VIEW versions AS SELECT kind, {two_faced}, version, saved_at, sealed FROM v WHERE name = 'victim' AND version = 1""")
+
+    for version in (None, 1) * 100:  # it is right with its two faces every fourth time
+        with pytest.raises((Unreadable, RolledBack)):
+            registry.load(KIND, "victim", version)

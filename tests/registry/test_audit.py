@@ -51,8 +51,13 @@ def test_vectors(vector: dict[str, Any], page: int) -> None:
         for row in vector["rows"]
     ]
 
-    report = verify(map(list, batched(lines, page, strict=False)), vector["registry_id"], ring.audit_key)
-    theirs = independent_audit.refused(roots, vector["registry_id"], vector["rows"])
+    pages, registry_id, chained = (
+        map(list, batched(lines, page)),
+        vector["registry_id"],
+        "chained" in vector,
+    )
+    report = verify(pages, registry_id, ring.audit_key, chained=chained)
+    theirs = independent_audit.refused(roots, registry_id, vector["rows"], chained=chained)
 
     assert [fault.seq for fault in report.faults] == theirs == vector["refused"]
     assert report.whole == (not theirs)

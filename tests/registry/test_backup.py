@@ -19,7 +19,7 @@ from bondstone.registry import (
     WrongKey,
 )
 from bondstone.registry.archive import read_header
-from bondstone.registry.backup import Copied, backup, copy, restore
+from bondstone.registry.backup import Copied, Progress, backup, copy, restore
 from bondstone.registry.keys import KeyProvider, Passphrase, RawKey
 from bondstone.registry.memory import MemoryStore
 from bondstone.registry.results import WholeName
@@ -29,8 +29,9 @@ from tests.postgres import Server
 
 KIND = "secret"
 SENTINEL = b"SENTINEL-4711"
+KEY = RawKey("key", "a test", b"k" * 32)  # of `registry`
 RECOVERY = RawKey("key-file", "a test", b"r" * 32)
-New = Callable[[int], Registry]
+New = Callable[[int, str], Registry]
 
 
 @pytest.fixture
@@ -58,7 +59,9 @@ def full(registry: Registry) -> Registry:
 @pytest.fixture
 def new(tmp_path: Path) -> New:
     """Makes a registry in memory, under another key."""
-    return lambda max_ttl: Registry.create(MemoryStore(), RawKey("key", "a test", b"n" * 32), max_ttl=max_ttl)
+    return lambda max_ttl, filling: Registry.create(
+        MemoryStore(), RawKey("key", "a test", b"n" * 32), max_ttl=max_ttl, filling=filling
+    )
 
 
 def all_of(registry: Registry) -> list[WholeName]:
@@ -71,8 +74,8 @@ def all_of(registry: Registry) -> list[WholeName]:
 def restored(path: Path, provider: KeyProvider, new: New) -> Registry:
     made: list[Registry] = []
 
-    def create(max_ttl: int) -> Registry:
-        made.append(new(max_ttl))
+    def create(max_ttl: int, filling: str) -> Registry:
+        made.append(new(max_ttl, filling))
         return made[-1]
 
     restore(path, provider, create)
@@ -100,11 +103,11 @@ def test_a_backup_holds_everything(full: Registry, tmp_path: Path, new: New, pro
 def test_a_copy_holds_everything(full: Registry, tmp_path: Path) -> None:
     """From SQLite to memory and back to SQLite, with an entry in both audit logs."""
     memory = Registry.create(MemoryStore(), RECOVERY)
-    copy(full, lambda max_ttl: memory)
+    copy(full, lambda max_ttl, filling: memory)
     store = SqlStore(SqliteDatabase(tmp_path / "copy.db"))
     last = Registry.create(store, RECOVERY)
 
-    copy(memory, lambda max_ttl: last)
+    copy(memory, lambda max_ttl, filling: last)
 
     assert all_of(last) == all_of(memory) == all_of(full)
     assert len({full.id, memory.id, last.id}) == 3
@@ -112,18 +115,35 @@ def test_a_copy_holds_everything(full: Registry, tmp_path: Path) -> None:
     last.close()
 
 
+def test_progress_has_a_total(full: Registry, tmp_path: Path, new: New) -> None:
+    """Backup, restore and copy tell how many versions are done of how many, from the first time on, up to the last."""
+    acts: list[Callable[[Progress], object]] = [
+        lambda tell: backup(full, tmp_path / "backup", RECOVERY, progress=tell),
+        lambda tell: restore(tmp_path / "backup", RECOVERY, new, progress=tell),
+        lambda tell: copy(full, new, progress=tell),
+    ]
+    for act in acts:
+        told = list[tuple[int, int]]()
+
+        act(lambda *numbers, told=told: told.append(numbers))
+
+        assert {of for _, of in told} == {20}
+        assert [done for done, _ in told] == sorted(done for done, _ in told)
+        assert told[-1] == (20, 20)
+
+
 def test_a_copy_to_postgresql_and_back(full: Registry, postgres: Server, database: str, tmp_path: Path) -> None:
     """Everything arrives, in an order of its own."""
     there = Settings(registry=postgres.url(database), key="a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s")
     made: list[Registry] = []
 
-    def create(max_ttl: int) -> Registry:
-        made.append(there.create(max_ttl=max_ttl))
+    def create(max_ttl: int, filling: str) -> Registry:
+        made.append(there.create(max_ttl=max_ttl, filling=filling))
         return made[-1]
 
     done = copy(full, create)
     back = Registry.create(MemoryStore(), RECOVERY)
-    copy(made[0], lambda max_ttl: back)
+    copy(made[0], lambda max_ttl, filling: back)
 
     assert done == Copied(7, 10, [])
     assert all_of(back) == all_of(made[0]) == all_of(full)
@@ -151,7 +171,7 @@ def test_nothing_is_written_over(full: Registry, tmp_path: Path, new: New) -> No
     with pytest.raises(Conflict, match="exists"):
         backup(full, tmp_path / "there", RECOVERY)
     with pytest.raises(Conflict):
-        copy(full, lambda max_ttl: full)
+        copy(full, lambda max_ttl, filling: Registry.create(full._store, KEY, filling=filling))
 
     assert (tmp_path / "there").read_text() == "mine"
     assert len(all_of(full)) == 7
@@ -170,7 +190,7 @@ def test_a_wrong_key_is_told(full: Registry, tmp_path: Path, provider: KeyProvid
             restore(tmp_path / str(number), provider, never)
 
 
-def never(max_ttl: int) -> Registry:
+def never(max_ttl: int, filling: str) -> Registry:
     raise AssertionError("a registry was made")
 
 
@@ -272,7 +292,7 @@ class LossyStore(MemoryStore):
 def test_a_copy_that_is_not_the_same_is_told(full: Registry) -> None:
     """Every version is read back and compared at the end."""
     with pytest.raises(BondstoneError):
-        copy(full, lambda max_ttl: Registry.create(LossyStore(), RECOVERY))
+        copy(full, lambda max_ttl, filling: Registry.create(LossyStore(), RECOVERY))
 
 
 def test_purged_versions_are_erased(registry: Registry, path: Path, tmp_path: Path) -> None:

@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 from bondstone.registry import BondstoneError, Unreadable
 from bondstone.registry.envelope import Context, _derive, fingerprint, open_envelope, seal
 from bondstone.registry.head import Head
+from bondstone.registry.journal import Journal
 from bondstone.registry.keyring import Keyring, RootKey, WrappedKeyring, _parse
 from bondstone.registry.keys import Passphrase, RawKey
-from tests.registry import independent
+from bondstone.registry.memory import MemoryStore
+from bondstone.registry.store import JournalLine
+from tests.registry import independent, independent_journal
 from tests.vectors import generate
 
 VECTORS = Path(generate.__file__).parent
@@ -96,6 +99,22 @@ def test_keyrings(vector: dict[str, Any]) -> None:
 
     expected = vector["numbers"] if vector["expect"] == "ok" else vector["expect"]
     assert (ours, theirs) == (expected, expected)
+
+
+@pytest.mark.parametrize("vector", vectors("journal"))
+def test_journal_lines(vector: dict[str, Any]) -> None:
+    """Each line opens, or is refused, the same by both readers."""
+    sealed = bytes.fromhex(vector["line"]["sealed"])
+    line = JournalLine(**{**vector["line"], "sealed": sealed})
+
+    def ours() -> dict[str, Any]:
+        step = Journal(MemoryStore(), ring(vector, vector["registry_id"]))._open(line)
+        return {**step._asdict(), "before": list(step.before)}
+
+    theirs = outcome(lambda: independent_journal.journal(keys(vector), vector["registry_id"], vector["line"], sealed))
+
+    expected = vector["step"] if vector["expect"] == "ok" else vector["expect"]
+    assert (outcome(ours), theirs) == (expected, expected)
 
 
 def test_key_ids_agree() -> None:

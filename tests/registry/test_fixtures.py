@@ -64,7 +64,7 @@ def test_a_backup_of_format_1_opens(file: str, provider: Make) -> None:
     """Restored into a registry that makes what is new."""
     made: list[Registry] = []
 
-    def create(max_ttl: int) -> Registry:
+    def create(max_ttl: int, filling: str) -> Registry:
         made.append(Registry.create(MemoryStore(), by_key(), max_ttl=max_ttl))
         return made[0]
 

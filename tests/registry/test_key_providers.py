@@ -26,7 +26,8 @@ from bondstone.registry import (
 from bondstone.registry.aws_kms import MOST, AwsKms, encryption_context
 from bondstone.registry.keys import KeyProvider, Passphrase, RawKey, key_file, make_key_file
 from bondstone.registry.os_keyring import SERVICE, keyring_key, make_keyring_key
-from bondstone.registry.testing.key_provider_suite import CONTEXT, KEYS, KeyProviderSuite
+from bondstone.registry.testing import KeyProviderSuite
+from bondstone.registry.testing.key_provider_suite import CONTEXT, KEYS
 from bondstone.registry.vault import VaultTransit
 from tests.registry.processes import run
 

@@ -504,6 +504,28 @@ def test_an_unreadable_record_keeps_the_old_key(filled: Registry, store: Store, 
     assert another().load(KIND, "name-2").content == content(2)
 
 
+@pytest.mark.parametrize(
+    ("attack", "refused"),
+    [
+        ("UPDATE heads SET current = 1 WHERE name = 'many'", "secret/many"),
+        ("UPDATE versions SET sealed = (SELECT sealed FROM versions WHERE name = 'name-2') WHERE name = 'name-1'", "secret/name-1@1"),
+    ],
+    ids=["head", "version"],
+)  # fmt: skip
+def test_a_rotation_does_not_seal_what_it_cannot_prove(
+    filled: Registry, store: Store, another: Open, tmp_path: Path, attack: str, refused: str
+) -> None:
+    """What was changed in the database does not become genuine under the new key."""
+    with closing(sqlite3.connect(tmp_path / "registry.db", isolation_level=None)) as raw:
+        raw.execute(attack)
+
+    done = rekey.rotate(store, [ONE])
+
+    assert (done.unreadable, done.removed) == ([refused], [])
+    with pytest.raises(Unreadable):
+        another().load(KIND, refused.removeprefix("secret/").removesuffix("@1"))
+
+
 def test_another_key_in_the_midst_of_a_rotation(filled: Registry, store: Store, another: Open) -> None:
     """A compromise is told while a rotation is under way: the key of that one is replaced too."""
     with pytest.raises(KeyboardInterrupt):

@@ -1,5 +1,6 @@
 """What a client has seen it does not unsee: an older head, or none where there was one, is refused."""
 
+import os
 import shutil
 import sqlite3
 import threading
@@ -54,6 +55,11 @@ def set_back(reopen: Open, path: Path) -> Registry:
     second.close()
     path.with_name("older.db").replace(path)
     return reopen()
+
+
+def of_names(seen: Seen) -> list[tuple[str, str, int]]:
+    """The marks without those of the registry itself."""
+    return [mark for mark in seen.marks() if mark[0]]
 
 
 def mark_file(registry: Registry, state: Path) -> Path:
@@ -155,6 +161,24 @@ def test_marks_only_rise(state: Path) -> None:
     second.close()
 
 
+def test_marks_read_all_at_once_give_way_to_newer_ones(state: Path) -> None:
+    """After a listing names without a mark are not looked up one by one, until another process wrote."""
+    here, there = Seen(state / "id"), Seen(state / "id")
+    there.note(KIND, "a", 1)
+    there.flush()
+    here.know_all()
+    assert here.highest(KIND, "b") == 0
+    there.note(KIND, "b", 7)
+    there.note(KIND, "c", 8)
+    there.flush()
+
+    here.flush()
+
+    assert (here.highest(KIND, "b"), here.highest(KIND, "c")) == (7, 8)
+    here.close()
+    there.close()
+
+
 def test_nobody_else_can_read_it(reopen: Open, state: Path) -> None:
     """It holds names."""
     registry = reopen()
@@ -172,7 +196,7 @@ def test_a_removed_file_is_made_anew(reopen: Open, state: Path) -> None:
 
     registry.save(KIND, "b", b"1")
 
-    assert [mark[1] for mark in Seen(mark_file(registry, state)).marks()] == ["a", "b"]
+    assert [name for _, name, _ in of_names(Seen(mark_file(registry, state)))] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -192,7 +216,7 @@ def test_a_damaged_file_is_told_once_and_made_anew(
     again.flush()
 
     assert capsys.readouterr().err.count("is damaged") == (1 if rubbish else 0)
-    assert list(Seen(mark_file(registry, state)).marks()) == [(KIND, "a", 1)]
+    assert of_names(Seen(mark_file(registry, state))) == [(KIND, "a", 1)]
 
 
 @pytest.mark.parametrize(
@@ -264,7 +288,7 @@ def test_threads_that_save_and_load_one_name_meet_no_false_alarm(reopen: Open) -
         thread.join()
 
     assert not faults
-    assert [mark[2] for mark in registry._seen.marks()] == [121]
+    assert [mark[2] for mark in of_names(registry._seen)] == [121]
 
 
 @pytest.mark.parametrize("read", ["load", "head"])
@@ -309,7 +333,7 @@ def test_processes_that_save_one_name_meet_no_false_alarm(home: Path) -> None:
     ended = at_once(WORK, ["1", "2", "3", "4"])
 
     assert all(code == 0 and not errors for _, errors, code in ended), ended
-    assert list(Seen(home / ".local/state/bondstone" / f"{registry.id}.seen").marks()) == [(KIND, "a", 121)]
+    assert of_names(Seen(home / ".local/state/bondstone" / f"{registry.id}.seen")) == [(KIND, "a", 121)]
 
 
 def test_a_forked_child_marks_too(home: Path) -> None:
@@ -327,10 +351,36 @@ if child == 0:
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
 registry.save("secret", "parent", b"1")
-print(sorted((name, generation) for _, name, generation in registry._seen.marks()))
+print(sorted((name, generation) for kind, name, generation in registry._seen.marks() if kind))
 """)
 
     assert printed.strip() == "[('a', 2), ('child', 1), ('parent', 1)]"
+
+
+LOCKED = """
+import os, signal, sys, warnings
+from pathlib import Path
+from bondstone.registry.seen import Seen
+warnings.simplefilter("ignore", DeprecationWarning)
+seen = Seen(Path(sys.argv[1]))
+seen.note("secret", "a", 1)
+seen.flush()
+with seen._lock, seen._using:  # as another thread of the parent would hold them
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        seen.note("secret", "a", 2)
+        seen.flush()
+        os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+print(list(Seen(Path(sys.argv[1])).marks()))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_child_forked_while_a_lock_is_held(tmp_path: Path) -> None:
+    """It has locks and a file of its own: nobody would ever release the parent's."""
+    assert run(LOCKED, str(tmp_path / "id")).strip() == "[('secret', 'a', 2)]"
 
 
 def test_a_load_is_marked_when_the_process_ends(home: Path) -> None:
@@ -343,7 +393,7 @@ def test_a_load_is_marked_when_the_process_ends(home: Path) -> None:
 
     run('from bondstone.registry import current_registry\ncurrent_registry().load("secret", "a")')
 
-    assert list(Seen(home / ".local/state/bondstone" / f"{registry.id}.seen").marks()) == [(KIND, "a", 1)]
+    assert of_names(Seen(home / ".local/state/bondstone" / f"{registry.id}.seen")) == [(KIND, "a", 1)]
 
 
 def test_the_state_folder_follows_its_variable(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

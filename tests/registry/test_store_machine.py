@@ -15,8 +15,8 @@ from bondstone.registry.head import Head
 from bondstone.registry.memory import MemoryStore
 from bondstone.registry.sql import SqlStore
 from bondstone.registry.sqlite import SqliteDatabase
-from bondstone.registry.store import Resealed, Retagged, Store
-from bondstone.registry.testing.store_suite import KEYRING, SETTINGS, audited, refuse, sealed, sign, tag
+from bondstone.registry.store import JournalLine, Relined, Resealed, Retagged, Store
+from bondstone.registry.testing.store_suite import KEYRING, SETTINGS, audited, lease, line, refuse, sealed, sign, tag
 from bondstone.registry.texts import POSTGRESQL
 from tests.postgres import Server
 
@@ -109,6 +109,41 @@ class Stores(RuleBasedStateMachine):
         moved = head if generation is None else head._replace(generation=generation)
         self.ask(lambda store: store.reseal(versions, [Retagged(moved, its_tag, tag(b"again", key))]))
 
+    def journal(self, name: str) -> JournalLine:
+        return self.stores[0].journal("secret", name) or line(0, name)
+
+    @rule(name=NAMES, step=st.sampled_from([1, 1, 1, 0, 2]), signed=SIGNS)
+    def write_journal(self, name: str, step: int, signed: Any) -> None:
+        row = line(self.journal(name).number + step, name, b"step")
+        self.ask(lambda store: store.write_journal(row, audited("rotate", name), signed))
+
+    @rule(
+        name=NAMES, step=st.sampled_from([1, 1, 0]), generation=st.none() | NUMBERS, staged=st.booleans(), signed=SIGNS
+    )
+    def commit_with_a_line(self, name: str, step: int, generation: int | None, staged: bool, signed: Any) -> None:
+        head, _ = self.head("secret", name)
+        number = head.highest + 1
+        moved = head.staged(number, 100) if staged else head.promoted(100)
+        moved = moved if generation is None else moved._replace(generation=generation + 1)
+        version = sealed(number, b"line") if staged else None
+        row = line(self.journal(name).number + step, name, b"with a head")
+        self.ask(lambda store: store.commit(moved, tag(b"line"), version, audited("stage", name), signed, line=row))
+
+    @rule(name=NAMES, right=st.booleans())
+    def reseal_a_line(self, name: str, right: bool) -> None:
+        there = self.journal(name) if right else line(1, name, b"other")
+        self.ask(lambda store: store.reseal([], [], [Relined(there, b"again")]))
+
+    @rule(number=NUMBERS, name=NAMES, until=NUMBERS, signed=SIGNS)
+    def take_lease(self, number: int, name: str, until: int, signed: Any) -> None:
+        self.ask(lambda store: store.take_lease(lease(str(number), name, until), audited("lease", name), signed))
+
+    @rule(number=NUMBERS, until=NUMBERS, released=st.booleans())
+    def change_lease(self, number: int, until: int, released: bool) -> None:
+        if released:
+            self.ask(lambda store: store.release_lease(str(number)))
+        self.ask(lambda store: store.extend_lease(str(number), until))
+
     @rule(names=st.lists(NAMES, max_size=3), at=NUMBERS, signed=SIGNS)
     def record(self, names: Sequence[str], at: int, signed: Any) -> None:
         rows = [audited("load", name, at=at) for name in names]
@@ -135,6 +170,7 @@ class Stores(RuleBasedStateMachine):
         self.ask(lambda store: store.all_heads(after[:2], limit))
         self.ask(lambda store: store.audit(since=since, kind=kind, name=name, limit=limit, offset=offset))
         self.ask(lambda store: store.audit_from(offset, limit))
+        self.ask(lambda store: store.journals(after[:2], limit))
         self.ask(lambda store: [store.versions_of_other_keys(key, after, limit) for key in (1, 2, 300)])
         self.ask(lambda store: [store.heads_of_other_keys(key, after[:2], limit) for key in (1, 2, 300)])
 
@@ -149,6 +185,7 @@ class Stores(RuleBasedStateMachine):
         heads = self.ask(lambda store: store.all_heads(("", ""), 1000))
         self.ask(lambda store: [store.history(head.kind, head.name) for head, _ in heads])
         self.ask(lambda store: (store.settings(), store.keyrings(), store.audit_from(0, 1000)))
+        self.ask(lambda store: (store.journals(("", ""), 1000), store.leases()))
 
 
 def test_sqlite_beside_memory(tmp_path: Path) -> None:
@@ -173,7 +210,7 @@ def test_postgresql_beside_memory(postgres: Server, database: str) -> None:
 
     def other() -> Store:
         with postgres.connect(database) as raw:
-            for table in ("heads", "versions", "audit", "registry", "keyrings"):
+            for table in ("heads", "versions", "audit", "registry", "keyrings", "journal", "leases"):
                 raw.execute(f"DELETE FROM {table}")
             row = SETTINGS._asdict()
             raw.execute(POSTGRESQL["add_registry"], {"id": 1, "settings": row.pop("envelope"), **row})

@@ -13,6 +13,7 @@ import pytest
 
 from bondstone.registry import Registry, Settings
 from bondstone.registry import settings as settings_module
+from bondstone.registry.journal import Step
 from bondstone.registry.schema import SCHEMA
 from bondstone.registry.sql import SqlStore
 from bondstone.registry.sqlite import SqliteDatabase, network_file_system
@@ -82,11 +83,13 @@ def test_a_planted_audit_row_stops_nobody(registry: Registry, path: Path, seq: i
 @pytest.fixture
 def r0001(tmp_path: Path) -> Settings:
     """A copy of a registry that the first bondstone wrote."""
-    folder = tmp_path / "r0001"
-    folder.mkdir()
-    shutil.copy(FIXTURES / "r0001/registry.db", folder)
+    return copied("r0001", tmp_path)
+
+
+def copied(schema: str, folder: Path) -> Settings:
+    shutil.copy(FIXTURES / schema / "registry.db", folder)
     (folder / "registry.db").chmod(0o600)
-    key = (FIXTURES / "r0001/key").read_text().strip()
+    key = (FIXTURES / schema / "key").read_text().strip()
     return Settings(registry=f"sqlite:///{folder}/registry.db", key=key)
 
 
@@ -94,13 +97,15 @@ def content(text: str) -> bytes:
     return b'{"fields":{"value":"%s"},"schema_version":1}' % text.encode()
 
 
-def test_a_registry_of_the_first_schema_opens(r0001: Settings) -> None:
+@pytest.mark.parametrize("schema", ["r0001", "r0002"])
+def test_a_registry_of_an_older_schema_opens(schema: str, tmp_path: Path) -> None:
     """Migrated when it is opened: every version, name, setting and audit row is there, and what is new works."""
-    with closing(sqlite3.connect(r0001.path)) as raw:
+    older = copied(schema, tmp_path)
+    with closing(sqlite3.connect(older.path)) as raw:
         before = raw.execute("SELECT * FROM audit ORDER BY seq").fetchall()
-        assert raw.execute("SELECT version_num FROM alembic_version").fetchall() == [("r0001",)]
+        assert raw.execute("SELECT version_num FROM alembic_version").fetchall() == [(schema,)]
 
-    registry = r0001.open()
+    registry = older.open()
 
     assert [registry.load("secret", "token", number).content for number in (1, 2, 3)] == [
         content(f"value {number}") for number in (1, 2, 3)
@@ -112,14 +117,18 @@ def test_a_registry_of_the_first_schema_opens(r0001: Settings) -> None:
     assert [item.name for item in registry.list()] == ["rolled-back", "staged", "token"]
     assert registry.max_ttl == 120
     assert registry.save("secret", "token", content("value 4"), overwrite=True).version == 4
+    assert registry.verify_audit().whole
+    assert registry.journal.read("secret", "token") == (0, Step())
+    assert registry.leases.take("secret", "token", 4, 60) in registry.leases.all()
+    assert registry.longest_use("secret", "token") == (120, 60)
     registry.close()
-    with closing(sqlite3.connect(r0001.path)) as raw:
+    with closing(sqlite3.connect(older.path)) as raw:
         after = raw.execute(
             "SELECT seq, at, actor, action, kind, name, version, outcome, mac FROM audit ORDER BY seq"
         ).fetchall()
         assert raw.execute("SELECT version_num FROM alembic_version").fetchall() == [(SCHEMA,)]
-    assert [row[:-1] for row in after[: len(before)]] == before
-    assert all(not row[-1] for row in after[: len(before)])
+    first = [row if schema > "r0001" else (*row, b"") for row in before]  # rows from before there was a chain
+    assert after[: len(before)] == first
     assert all(row[-1] for row in after[len(before) :])
 
 

@@ -1,6 +1,6 @@
-"""Writes `envelope.json`, `head.json`, `keyring.json` and `audit.json` beside this file: inputs and outcomes, successes and failures.
+"""Writes the vectors (`envelope.json` … but for `published.json`) beside this file: inputs and outcomes, successes and failures.
 
-Run it as `python tests/vectors/generate.py`. It is deterministic, and a test compares its output with the files: a vector never changes
+Run it as `python -m tests.vectors.generate`. It is deterministic, and a test compares its output with the files: a vector never changes
 once a version that wrote it is released.
 """
 
@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from bondstone.registry.audit_chain import AuditRow, ChainedRow, chained
 from bondstone.registry.envelope import Context, _derive, audit_key, fingerprint, mac_key, seal
 from bondstone.registry.head import Head
+from bondstone.registry.journal import Step, _content
+from bondstone.registry.store import JournalLine
 
 HERE = Path(__file__).parent
 ID = "000102030405060708090a0b0c0d0e0f"
@@ -267,12 +269,15 @@ def audits() -> Iterator[Vector]:
             lines.append(ChainedRow(seq, row, mac))
         return lines
 
-    def case(name: str, lines: list[ChainedRow], *refused: int, numbers: tuple[int, ...] = (1, 2)) -> Vector:
+    def case(
+        name: str, lines: list[ChainedRow], *refused: int, numbers: tuple[int, ...] = (1, 2), flag: bool = False
+    ) -> Vector:
         rows = [{"seq": line.seq, **line.row._asdict(), "mac": line.mac.hex()} for line in lines]
         return {
             "name": name,
             "registry_id": ID,
             "keys": {str(number): held[number].hex() for number in numbers},
+            **({"chained": True} if flag else {}),
             "rows": rows,
             "refused": list(refused),
         }
@@ -327,11 +332,92 @@ def audits() -> Iterator[Vector]:
         )
     for cut in (3, 4, 35):
         yield case(f"a MAC cut to {cut} bytes", [good[0], good[1]._replace(mac=good[1].mac[:cut]), *good[2:]], 2, 3)
+    bare = [ChainedRow(seq, row, b"") for seq, row in enumerate(rows, 1)]
+    yield case("chained: empty", [], flag=True)
+    yield case("chained: five rows", good, flag=True)
+    yield case("no chain at all", bare)
+    yield case("chained: all MACs taken away", bare, 1, 2, 3, 4, 5, flag=True)
+    yield case("chained: a row from before there was a chain", [bare[0], *log(*rows[1:], first=2)], 1, flag=True)
+    yield case("chained: the MACs of the beginning taken away", [*bare[:2], *good[2:]], 1, 2, 3, flag=True)
+    yield case("chained: the beginning deleted", good[1:], 1, flag=True)
+    yield case(
+        "chained: the beginning replaced by a row without a MAC", [bare[1]._replace(seq=1), *good[1:]], 1, 2, flag=True
+    )
+
+
+def journals() -> Iterator[Vector]:
+    """Lines of the journal, and what is in those that open."""
+    good = Step(
+        "verified",
+        2,
+        "me@host:812",
+        1_767_225_660_000_000,
+        1_767_225_600_000_000,
+        1,
+        2,
+        ("AKIAEXAMPLE",),
+        300,
+        why="access_denied",
+    )
+    row = JournalLine("aws-credentials", "prod", 5, 1_767_225_601_000_000, b"")
+    text = _content(good)
+
+    def case(
+        name: str,
+        expect: str,
+        plain: bytes = text,
+        at: JournalLine = row,
+        type_: str = "journal",
+        there: JournalLine = row,
+    ) -> Vector:
+        where = Context(type_, ID, at.kind, at.name, at.number, at.at)
+        envelope = seal(KEY, 1, where, plain, salt=fixed(f"journal: {name}"))
+        line = there._asdict()
+        return {
+            "name": name,
+            "keys": {"1": KEY.hex()},
+            "registry_id": ID,
+            "line": {**line, "sealed": envelope.hex()},
+            "expect": expect,
+            **({"step": json.loads(plain)} if expect == "ok" else {}),
+        }
+
+    yield case("a line", "ok")
+    yield case("the first line, of a lock", "ok", _content(Step(token=1, holder="me@host:812", until=7)))
+    retired = Step("retired", 9, "ü@host:1", base=2**62, retires=2**62, retire_at=2**62, compromised=True)
+    yield case("a rotation at its end", "ok", _content(retired))
+    changes: dict[str, Any] = {"kind": "aws-credential", "name": "prod2", "number": 4, "at": row.at + 1}
+    for field, value in changes.items():
+        yield case(f"another {field}", "unreadable", there=row._replace(**{field: value}))
+    yield case("sealed as a version", "unreadable", type_="version")
+    yield case("a field more", "unsupported_format", text.replace(b"{", b'{"about":1,', 1))
+    yield case("a field less", "unreadable", text.replace(b'"base":1,', b""))
+    yield case("a field twice", "unreadable", text.replace(b'"base":1,', b'"base":1,"base":1,'))
+    yield case("white space", "unreadable", text.replace(b":", b": "))
+    yield case("fields in another order", "unreadable", json.dumps(good._asdict(), separators=(",", ":")).encode())
+    yield case("a number as text", "unreadable", text.replace(b'"base":1', b'"base":"1"'))
+    yield case("a number with a point", "unreadable", text.replace(b'"base":1', b'"base":1.0'))
+    yield case("a truth for a number", "unreadable", text.replace(b'"base":1', b'"base":true'))
+    yield case("a text for the list", "unreadable", text.replace(b'["AKIAEXAMPLE"]', b'"A"'))
+    yield case("a number in the list", "unreadable", text.replace(b'["AKIAEXAMPLE"]', b"[1]"))
+    yield case("no object", "unreadable", b"[]")
+    yield case("no JSON", "unreadable", b"{")
+    yield case("no UTF-8", "unreadable", text.replace(b"me@", b"\xff@"))
+    yield case("nothing", "unreadable", b"")
 
 
 def sources() -> dict[str, str]:
     """What each file must hold."""
-    parts = {"envelope": envelopes(), "head": heads(), "keyring": keyrings(), "audit": audits()}
+    from tests.vectors.archives import archives
+
+    parts = {
+        "envelope": envelopes(),
+        "head": heads(),
+        "keyring": keyrings(),
+        "audit": audits(),
+        "journal": journals(),
+        "archive": archives(),
+    }
     return {
         f"{name}.json": json.dumps(list(vectors), indent=1, ensure_ascii=True) + "\n" for name, vectors in parts.items()
     }

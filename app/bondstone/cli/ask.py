@@ -28,7 +28,7 @@ def ask(field: Field, choices: Sequence[str] = ()) -> str | None:
     for number, choice in enumerate(choices, 1):
         say(f"  {number}  {output.printable(choice)}")
     while True:
-        answer = _hidden(_prompt(field)) if field.secret else _visible(_prompt(field))
+        answer = _secret(_prompt(field)) if field.secret else _visible(_prompt(field))
         if answer or not field.required:
             return choices[int(answer) - 1] if answer in map(str, range(1, len(choices) + 1)) else answer or None
         say(f"{field.name} is required.")
@@ -55,19 +55,13 @@ def _visible(prompt: str) -> str:
     return line.strip()
 
 
-def _hidden(prompt: str) -> str:
+def _secret(prompt: str) -> str:
     """What was typed unseen. Its length is told: a paste may have been cut, or have brought nothing."""
-    while True:
-        try:
-            answer = getpass.getpass(prompt)
-        except EOFError:
-            raise typer.Abort from None
-        if fault := _cut(answer):
-            say(fault)  # the next question throws away what is left of the paste, before the shell gets it
-            continue
-        if answer:
-            say(f"  {len(answer)} characters")
-        return answer
+    while fault := _cut(answer := hidden(prompt)):
+        say(fault)  # the next question throws away what is left of the paste, before the shell gets it
+    if answer:
+        say(f"  {len(answer)} characters")
+    return answer
 
 
 def _cut(answer: str) -> str | None:
@@ -80,7 +74,10 @@ def _cut(answer: str) -> str | None:
 
 def hidden(prompt: str) -> str:
     """An answer that does not appear as it is typed."""
-    return _hidden(prompt)
+    try:
+        return getpass.getpass(prompt)
+    except EOFError:
+        raise typer.Abort from None
 
 
 def asked(prompt: str) -> str:

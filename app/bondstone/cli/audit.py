@@ -1,9 +1,7 @@
 """`bondstone audit`, `audit verify` and `audit checkpoint`."""
 
 import re
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import typer
 from bondstone.cli import output
 from bondstone.cli.faults import Usage
 from bondstone.cli.listings import registry_if_any
+from bondstone.cli.progress import progress
 from bondstone.cli.references import whole
 from bondstone.registry import current_registry
 from bondstone.registry.audit_verify import AuditReport, Checkpoint
@@ -28,12 +27,20 @@ def audit(since: str | None, reference: str | None, limit: int, offset: int, *, 
     start = _start(since, datetime.now(UTC)) if since is not None else 0
     kind, name = (asked.kind, asked.name) if asked else ("", "")
     registry = registry_if_any()
-    rows = registry.audit(since=start, kind=kind, name=name, limit=limit, offset=offset) if registry else []
+    rows = registry.audit_proved(since=start, kind=kind, name=name, limit=limit, offset=offset) if registry else []
     if as_json:
-        output.emit_json([_event(row) for row in rows])
+        output.emit_json([{**_event(row), "proved": proved} for row, proved in rows])
     else:
-        cells = [(_clock(r.at, output.clock), str(r.actor), str(r.action), _reference(r), str(r.outcome)) for r in rows]
-        output.table(("time", "actor", "action", "reference", "outcome"), cells)
+        output.table(("time", "actor", "action", "reference", "outcome"), [_cells(*line) for line in rows])
+    if any(not proved for _, proved in rows):
+        output.note(
+            "rows that are not proved were changed or put in, or are from before there was a chain: see 'bondstone audit verify'"
+        )
+
+
+def _cells(row: AuditRow, proved: bool) -> tuple[str, str, str, str, str]:
+    outcome = str(row.outcome) if proved else f"{row.outcome}, not proved"
+    return _clock(row.at, output.clock), str(row.actor), str(row.action), _reference(row), outcome
 
 
 def _start(text: str, now: datetime) -> int:
@@ -60,7 +67,7 @@ def _event(row: AuditRow) -> dict[str, Any]:
 
 
 def _clock(at: object, form: Callable[[datetime], str]) -> str:
-    """The time of a row, which others may have written: nothing proves a listing."""
+    """The time of a row, which others may have written."""
     try:
         return form(when(at))  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError, OSError):
@@ -79,8 +86,8 @@ def checkpoint() -> None:
 
 def verify(file: Path | None, *, as_json: bool) -> None:
     kept = Checkpoint.parse(_read(file)) if file else None
-    with _progress() as progress:
-        report = current_registry().verify_audit(kept, progress=progress)
+    with progress("audit log", "rows") as tell:
+        report = current_registry().verify_audit(kept, progress=tell)
     if as_json:
         faults = [fault._asdict() for fault in report.faults]
         output.emit_json({"whole": report.whole, **report._asdict(), "faults": faults})
@@ -109,17 +116,3 @@ def _findings(report: AuditReport, checkpoint: Checkpoint | None) -> Iterator[tu
         yield "ok", str(report.last), f"is the last of {report.rows} rows, none of which was changed or deleted"
     if checkpoint is None:
         yield "warn", "", "without --checkpoint FILE it is not seen if rows were cut off the end"
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A bar, where somebody looks at standard error."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield lambda done, of: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("audit log", total=None)
-        yield lambda done, of: bar.update(task, completed=done, total=of)

@@ -2,16 +2,15 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from bondstone.cli import output
 from bondstone.cli.ask import at_terminal, hidden
 from bondstone.cli.faults import Usage
-from bondstone.registry import Conflict, InvalidSettings, NotFound, Registry, Settings, current_registry
-from bondstone.registry.archive import read_header
-from bondstone.registry.backup import Copied
+from bondstone.cli.progress import progress
+from bondstone.registry import Conflict, InvalidSettings, NotFound, Settings, current_registry
+from bondstone.registry.archive import Header, read_header
+from bondstone.registry.backup import Copied, Create
 from bondstone.registry.backup import backup as write
 from bondstone.registry.backup import copy as copy_all
 from bondstone.registry.backup import restore as read
@@ -29,17 +28,18 @@ def backup(path: Path, key: Path | None, passphrase: str | None) -> None:
         raise InvalidSettings("the key file must not lie in the folder of the backup: choose another folder")
     registry = current_registry()
     provider = _passphrase(passphrase, twice=True) if key is None else make_key_file(key.expanduser().absolute())
-    with _progress("backup") as progress:
-        done = write(registry, path.expanduser().absolute(), provider, progress=progress)
+    with progress("backup", "versions") as tell:
+        done = write(registry, path.expanduser().absolute(), provider, progress=tell)
     _tell(done, f"in {path}, which opens with {_name(provider)} only: keep that elsewhere")
 
 
 def restore(path: Path, key: Path | None, passphrase: str | None) -> None:
     settings = Settings.from_environment()
-    _refuse_existing(settings)
-    provider = _provider_for(path, key, passphrase)
-    with _progress("restore") as progress:
-        done = read(path.expanduser(), provider, lambda max_ttl: _made(settings, max_ttl), progress=progress)
+    header = _header(path)
+    _refuse_existing(settings, header.archive_id)
+    provider = _provider_for(header, key, passphrase)
+    with progress("restore", "versions") as tell:
+        done = read(path.expanduser(), provider, _maker(settings), progress=tell)
     _tell(done, f"in the new registry {settings.url}, which has a new id")
 
 
@@ -50,33 +50,37 @@ def copy(to: str, key: Path | None) -> None:
     settings = Settings.from_environment()._replace(registry=to)
     if key is not None:
         settings = settings._replace(key_file=str(key), key="", passphrase="")
-    _refuse_existing(settings)
-    with _progress("copy") as progress:
-        done = copy_all(source, lambda max_ttl: _made(settings, max_ttl), progress=progress)
+    _refuse_existing(settings, source.id)
+    with progress("copy", "versions") as tell:
+        done = copy_all(source, _maker(settings), progress=tell)
     _tell(done, f"in the new registry {settings.url}, which has a new id")
 
 
-def _made(settings: Settings, max_ttl: int) -> Registry:
-    _refuse_existing(settings)  # once more: somebody else may have been faster
-    return settings.create(max_ttl=max_ttl)
+def _maker(settings: Settings) -> Create:
+    return lambda max_ttl, filling: settings.create(max_ttl=max_ttl, filling=filling)
 
 
-def _refuse_existing(settings: Settings) -> None:
+def _refuse_existing(settings: Settings, filling: str) -> None:
+    """Before anybody is asked for a passphrase. One that was interrupted is gone on with."""
     store = settings.store()
     try:
-        if store.exists():
-            raise Conflict(f"there is a registry at {settings.url}: give a place where there is none")
+        exists = store.exists()
     finally:
         store.close()
+    if exists:
+        settings.create(filling=filling).close()
 
 
-def _provider_for(path: Path, key: Path | None, passphrase: str | None) -> KeyProvider:
-    """What opens a backup is told in its first bytes."""
+def _header(path: Path) -> Header:
     try:
         with path.expanduser().open("rb") as file:
-            header = read_header(file)
+            return read_header(file)
     except OSError as error:
         raise NotFound(f"cannot read {path} ({error.strerror}): give a file that 'bondstone backup' wrote") from None
+
+
+def _provider_for(header: Header, key: Path | None, passphrase: str | None) -> KeyProvider:
+    """What opens a backup is told in its first bytes."""
     if header.provider == "passphrase":
         return _passphrase(passphrase, twice=False)
     if key is None:
@@ -120,23 +124,3 @@ def _tell(done: Copied, where: str) -> None:
     if done.unreadable:
         more = f" and {len(done.unreadable) - _SHOWN} more" if len(done.unreadable) > _SHOWN else ""
         output.note(f"left out, since unreadable: {', '.join(done.unreadable[:_SHOWN])}{more}")
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[int], None]]:
-    """Counted on standard error, where somebody looks at it."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield lambda done: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        TextColumn("{task.completed} versions"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done: bar.update(task, completed=done)

@@ -66,7 +66,7 @@ def _file(path: Path) -> Iterator[Finding]:
 def _content(registry: Registry) -> Iterator[Finding]:
     yield Finding("ok", "max_ttl", f"handles may be {registry.max_ttl} s stale")
     if restored := registry.set_back():
-        names = _some([f"{item.kind}/{item.name}" for item in restored])
+        names = _some([f"{item.kind}/{item.name}".removeprefix("/") for item in restored])
         advice = "restored from a backup? then 'bondstone doctor --accept-restored'; if not, somebody changed it"
         yield Finding("fail", "freshness", f"{len(restored)} are older than what was seen here ({advice}): {names}")
     listed = registry.list()

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from bondstone.cli import completion, output, rotation_commands
+from bondstone.cli import completion, flow_commands, output, rotation_commands
 from bondstone.cli.key_commands import key_app
 
 SETTINGS: dict[str, Any] = {
@@ -32,6 +32,12 @@ class InOrder(TyperGroup):
         "rollback",
         "verify",
         "rotations",
+        "run",
+        "render",
+        "plan",
+        "apply",
+        "import",
+        "export",
         "audit",
         "key",
         "backup",
@@ -248,6 +254,7 @@ audit_app = typer.Typer(**SETTINGS)
 app.add_typer(audit_app, name="audit")
 app.add_typer(key_app, name="key")
 rotation_commands.register(app)
+flow_commands.add_to(app)
 
 
 @audit_app.callback(invoke_without_command=True)
@@ -411,7 +418,9 @@ def doctor(
 
 @app.command("completion")
 def completion_script(
-    shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(help="Which shell.", show_default=False)],
+    shell: Annotated[
+        Literal["bash", "zsh", "fish"], typer.Argument(metavar="SHELL", help="bash, zsh or fish.", show_default=False)
+    ],
 ) -> None:
     """Print what makes a shell complete commands, kinds, names and fields.
 
@@ -426,7 +435,10 @@ def completion_script(
 
 @app.command()
 def demo(
-    engine: Annotated[Literal["prefect", "dask", "plain"], typer.Option(help="What runs the flows.")] = "prefect",
+    engine: Annotated[
+        Literal["prefect", "dask", "plain"],
+        typer.Option(metavar="ENGINE", help="What runs the flows: prefect, dask or plain."),
+    ] = "prefect",
     folder: Annotated[Path, typer.Option(metavar="PATH", help="Where everything is put.")] = Path("bondstone-demo"),
 ) -> None:
     """Watch the whole of bondstone at work on this machine.

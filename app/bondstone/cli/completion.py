@@ -4,10 +4,9 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import redirect_stderr, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
-from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from bondstone.blocks.describe import Field
@@ -23,7 +22,7 @@ _AT_ONCE = "[[ $funcstack[1] == _bondstone ]] && _bondstone_completion\n"
 
 def script(shell: str) -> str:
     """What the shell is to source, as typer makes it."""
-    from typer.completion import get_completion_script
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
     text = get_completion_script(prog_name="bondstone", complete_var=VARIABLE, shell=shell) + "\n"
     if shell == "bash":
@@ -31,9 +30,9 @@ def script(shell: str) -> str:
     return text + _AT_ONCE if shell == "zsh" else text
 
 
-def answer(command: TyperGroup) -> None:
+def answer(command: Any) -> None:
     """Print what may follow, for the shell that asks by `VARIABLE`. A failure in the middle of somebody's typing is not told."""
-    from typer.completion import completion_init
+    from typer.completion import completion_init  # type: ignore[attr-defined]
 
     completion_init()
     with redirect_stderr(io.StringIO()), suppress(Exception, SystemExit):

@@ -16,7 +16,7 @@ from bondstone.cli.checkup import Finding, key_findings, registry_findings
 from bondstone.cli.faults import Usage, program_version
 from bondstone.cli.installed import extras_findings
 from bondstone.cli.surroundings import surroundings_findings
-from bondstone.registry import SetBack, Settings, current_registry
+from bondstone.registry import Registry, RolledBack, SetBack, Settings, current_registry
 
 
 def doctor(*, as_json: bool) -> None:
@@ -33,7 +33,7 @@ def doctor(*, as_json: bool) -> None:
 
 def accept_restored(*, yes: bool, as_json: bool) -> None:
     """Show both generations of each name that was set back, and forget the newer ones if the answer is yes."""
-    registry = current_registry()
+    registry = _opened()
     found = registry.set_back()
     if as_json:
         output.emit_json([item._asdict() for item in found])
@@ -54,8 +54,20 @@ def accept_restored(*, yes: bool, as_json: bool) -> None:
     output.note(f"accepted {len(found)}")
 
 
+def _opened() -> Registry:
+    try:
+        return current_registry()
+    except RolledBack:  # its root key is older than one that was seen: that is what is to be accepted
+        return Settings.from_environment().open(restored=True)
+
+
 def _set_back_row(item: SetBack) -> tuple[str, str, str, str]:
-    return item.kind, item.name, f"generation {item.seen}", f"generation {item.found}" if item.found else "gone"
+    return (
+        item.kind or "(registry)",
+        item.name,
+        f"generation {item.seen}",
+        f"generation {item.found}" if item.found else "gone",
+    )
 
 
 def _program() -> Iterator[Finding]:

@@ -58,6 +58,7 @@ def _usage_fault(error: TyperException) -> str:
         return "too many arguments"
     if " is not one of " in text:  # of a choice; what was chosen comes before
         text = f"{text.partition(':')[0]}: not one of {text.rpartition(' is not one of ')[2]}"
+    text = re.sub(r"\. Choose from:\s*", ": ", text).replace("\t", "").replace("\n", " ")
     known = isinstance(error, typer.BadParameter) or hasattr(error, "option_name")  # Typer's and pydantic's own words
     return (text[0].lower() + text[1:]).rstrip(".") if known else "not a command"
 

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bondstone.blocks import Block, InvalidBlock
+from bondstone.blocks import Block, InvalidBlock, InvalidName, Reference
 from bondstone.blocks.describe import Field, fields_of
 from bondstone.cli.ask import ask, at_terminal
 from bondstone.registry.registry import MAX_DOCUMENT
@@ -48,7 +48,7 @@ def answer(kind: str, field: Field, choices: Sequence[str] = ()) -> Any:
         return None
     subject = f"{kind}: field '{field.name}'"
     if text.startswith("@"):
-        return _typed(field, _decoded(field, _read(Given(field, text), subject), subject), subject)
+        return _typed(field, decoded(field, _read(Given(field, text), subject), subject), subject)
     return _typed(field, text, subject)
 
 
@@ -102,11 +102,14 @@ def _unknown(name: str, names: list[str]) -> str:
 def _value(kind: str, one: Given) -> Any:
     """What the block is made of; None for an optional field that was skipped at the prompt."""
     subject = f"{kind}: field '{one.field.name}'"
-    if one.text is None or (one.source == "stdin" and one.field.secret and at_terminal()):
+    if one.text is None:
         return answer(kind, one.field)
+    if one.source == "stdin" and one.field.secret and at_terminal():  # as it is, also if it begins with @
+        text = ask(one.field)
+        return text if text is None else _typed(one.field, text, subject)
     if one.source == "inline":
         return _typed(one.field, one.text, subject, inline=True)
-    return _typed(one.field, _decoded(one.field, _read(one, subject), subject), subject)
+    return _typed(one.field, decoded(one.field, _read(one, subject), subject), subject)
 
 
 def _read(one: Given, subject: str) -> bytes:
@@ -115,17 +118,21 @@ def _read(one: Given, subject: str) -> bytes:
         if one.source == "stdin":
             content = sys.stdin.buffer.read(MAX_DOCUMENT + 1) if sys.stdin else b""
         else:
-            with Path((one.text or "")[1:]).expanduser().open("rb") as file:
+            with _path(one.text or "").open("rb") as file:
                 content = file.read(MAX_DOCUMENT + 1)
     except (OSError, ValueError, RuntimeError) as error:  # the last: ~nobody
         # Without the path: a secret may begin with @.
         reason = getattr(error, "strerror", None) or "not a path"
-        raise InvalidBlock(
-            f"{subject}: cannot read the file after '@' ({reason}): give a file that you can read; "
-            f"a value that begins with @ goes through {one.field.name}=-"
-        ) from None
+    else:
+        return _measured(content, "standard input" if one.source == "stdin" else "the file after '@'", subject)
+    raise InvalidBlock(  # here, where it holds nothing of the error, which has the path
+        f"{subject}: cannot read the file after '@' ({reason}): give a file that you can read; "
+        f"a value that begins with @ goes through {one.field.name}=-"
+    )
+
+
+def _measured(content: bytes, what: str, subject: str) -> bytes:
     if not content:
-        what = "standard input" if one.source == "stdin" else "the file after '@'"
         raise InvalidBlock(f"{subject}: {what} is empty: did the program that was to write it fail?")
     if len(content) > MAX_DOCUMENT:
         raise InvalidBlock(
@@ -134,27 +141,37 @@ def _read(one: Given, subject: str) -> bytes:
     return content
 
 
-def _decoded(field: Field, content: bytes, subject: str) -> str | bytes:
+def _path(text: str) -> Path:
+    if text == "@":
+        raise ValueError
+    return Path(text[1:]).expanduser()
+
+
+def decoded(field: Field, content: bytes, subject: str) -> str | bytes:
     """Text of one line loses the line end that editors and `echo` add. Of several, as in a PEM file, it belongs to the text."""
     try:
         text = content.decode()
     except UnicodeDecodeError:
-        if field.binary:
-            return content
-        raise InvalidBlock(
-            f"{subject}: takes text in UTF-8, and this is none: is it the right file? A binary value goes into a secret block"
-        ) from None
-    line = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
-    return text if "\n" in line else line
+        pass
+    else:
+        line = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+        return text if "\n" in line else line
+    if field.binary:
+        return content
+    raise InvalidBlock(  # here, where it holds nothing of the error, which has the content
+        f"{subject}: takes text in UTF-8, and this is none: is it the right file? A binary value goes into a secret block"
+    )
 
 
 def _typed(field: Field, text: str | bytes, subject: str, *, inline: bool = False) -> Any:
     """`text`, or the JSON in it if the field takes a list or a mapping; pydantic does the rest."""
+    if field.holds_blocks and isinstance(text, str) and not field.structured:
+        return _referred(field, text, subject)
     if not field.structured:
         return text
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         where = f"line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "all of it"
         fault = InvalidBlock(f"{subject}: takes JSON, such as {json.dumps(_example(field))}; this is none ({where})")
     else:
@@ -162,6 +179,16 @@ def _typed(field: Field, text: str | bytes, subject: str, *, inline: bool = Fals
             raise InvalidBlock(f"{subject}: takes references here, such as {json.dumps(_example(field))}")
         return value
     raise fault
+
+
+def _referred(field: Field, text: str, subject: str) -> str:
+    """`text`, if it is a reference; pydantic's way to say that it is not would not say what is."""
+    try:
+        return Reference.parse(text)
+    except InvalidName:
+        pass
+    kinds = [f"{kind}/NAME" for kind in field.type.split(" | ") if kind not in ("any", "str")]
+    raise InvalidBlock(f"{subject}: takes the name of a saved block: {' or '.join(kinds)}")
 
 
 def _example(field: Field) -> Any:

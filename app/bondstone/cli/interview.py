@@ -6,7 +6,6 @@ from pydantic import ValidationError
 
 from bondstone.blocks import Block, BondstoneError, InvalidName, NotFound, Reference, UnknownKind, catalog, find
 from bondstone.blocks.describe import Field, fields_of, summary
-from bondstone.cli import output
 from bondstone.cli.ask import asked, say
 from bondstone.cli.fields import answer
 from bondstone.registry import NoRegistry, current_registry
@@ -16,7 +15,8 @@ _MOST_CHOICES = 20
 
 def kind_asked() -> str:
     """One of the kinds, which are listed."""
-    output.table(("kind", "what it is"), [(name, summary(kind)) for name, kind in catalog().items()])
+    for name, kind in catalog().items():
+        say(f"  {name:24}{summary(kind)}")
     while True:
         try:
             return find(asked("kind: ")).kind

@@ -11,7 +11,9 @@ import typer
 from bondstone.cli import key_given, output
 from bondstone.cli.ask import at_terminal, confirmed
 from bondstone.cli.faults import Usage
+from bondstone.cli.progress import progress
 from bondstone.registry import Settings, current_registry, rekey
+from bondstone.registry.keyring import Keyring
 from bondstone.registry.keys import KeyProvider, environment_key, make_key_file
 from bondstone.registry.providers import KINDS
 from bondstone.registry.results import when
@@ -115,10 +117,10 @@ def _to_terminal(store: Store, provider: KeyProvider) -> None:
     )
 
 
-def check(given: Sequence[str]) -> None:
+def check(given: Sequence[str], *, as_json: bool) -> None:
     with _opened() as (store, _, provider):
         slots = rekey.slots(store, [provider, *map(key_given.existing, given)])
-    _show(slots, as_json=False)
+    _show(slots, as_json=as_json)
     if any(slot.state not in ("opens", "shut") for slot in slots):
         raise typer.Exit(1)
     shut = [slot.slot for slot in slots if slot.state == "shut"]
@@ -127,15 +129,30 @@ def check(given: Sequence[str]) -> None:
 
 
 def rotate(given: Sequence[str], drop: Sequence[str], *, compromised: bool, give_up: bool) -> None:
-    with _opened() as (store, _, provider), _progress() as progress:
+    with _opened() as (store, _, provider), progress("sealing again", "versions and heads") as tell:
         providers = [provider, *map(key_given.existing, given)]
-        done = rekey.rotate(store, providers, drop=drop, another=compromised, give_up=give_up, progress=progress)
+        total = _left(store, provider, another=compromised)
+        done = rekey.rotate(
+            store,
+            providers,
+            drop=drop,
+            another=compromised,
+            give_up=give_up,
+            progress=lambda versions, heads: tell(versions + heads, total),
+        )
     output.emit(f"root key {done.newest} seals now: {done.versions} versions and {done.heads} heads sealed again\n")
     if compromised:
         _compromised()
     if done.unreadable and not done.removed:
         output.note(_kept(done.unreadable))
         raise typer.Exit(1)
+
+
+def _left(store: Store, provider: KeyProvider, *, another: bool) -> int:
+    """How much there is to seal again: all, or what a rotation that was interrupted left."""
+    keyring = Keyring.unwrap(store.settings().registry_id, store.keyrings(), provider)
+    interrupted = len(keyring.root_keys) > 1 and not another
+    return sum(store.count_of_other_keys(keyring.newest if interrupted else 0))
 
 
 def _kept(unreadable: list[str]) -> str:
@@ -150,18 +167,3 @@ def _compromised() -> None:
     listed = current_registry().list()
     output.table(("kind", "name", "version"), [(item.kind, item.name, str(item.version)) for item in listed])
     output.note(_WRAPPING)
-
-
-@contextmanager
-def _progress() -> Iterator[rekey.Progress]:
-    """A bar on a terminal; nothing in a pipe. How many there are is not known before the end."""
-    if not output.terminal():
-        yield lambda versions, heads: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[done]}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("sealing again", total=None, done="")
-        yield lambda versions, heads: bar.update(task, done=f"{versions} versions, {heads} heads")

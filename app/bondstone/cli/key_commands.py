@@ -9,7 +9,7 @@ from bondstone.cli import output
 
 key_app = typer.Typer(
     name="key",
-    help="Who can open the registry: its slots and root keys.",
+    help="Who can open the registry: its slots and root keys.\n\n\b\nExample:\n  bondstone key ls",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich" if output.terminal() else None,
@@ -117,7 +117,7 @@ def export_recovery(
 
 
 @key_app.command("check")
-def check(given: Given = None) -> None:
+def check(given: Given = None, as_json: Json = False) -> None:
     """Prove each slot that can be opened here. The exit code is 1 if one does not open with its own key.
 
     \b
@@ -126,4 +126,4 @@ def check(given: Given = None) -> None:
     """
     from bondstone.cli.key import check
 
-    check(given or [])
+    check(given or [], as_json=as_json)

@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Any
 
 from bondstone.blocks import Block, NotFound, Reference, SecretData, SecretStr, find
@@ -57,7 +58,9 @@ def _field(block: Block, reference: Reference, name: str, *, reveal: bool, as_js
     """The value alone, exactly: it goes into a pipe or a file."""
     field = next((field for field in fields_of(type(block)) if field.name == name), None)
     if field is None:
-        raise NotFound(f"a {reference.kind} has no such field: it has {', '.join(type(block).model_fields)}")
+        near = get_close_matches(name, type(block).model_fields, 1)
+        hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(type(block).model_fields)}"
+        raise NotFound(f"{reference.kind} has no such field: {hint}")
     if field.secret and not reveal:  # a mask in its place would be taken for the secret
         raise Usage(f"'{reference}' is a secret: add --reveal to show it")
     if as_json:

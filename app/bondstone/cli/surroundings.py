@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -46,7 +47,8 @@ _STARTUP = ("sitecustomize", "usercustomize")
 
 def surroundings_findings(environment: Mapping[str, str], home: Path) -> Iterator[Finding]:
     """What this environment, this home and this interpreter would show or keep."""
-    yield from chain(_settings(environment), _locals(environment, home), _cores(), _variables(environment))
+    settings = {**_prefect_profile(home), **environment}
+    yield from chain(_settings(settings), _locals(environment, home), _cores(), _variables(environment))
     yield from _plain_files(home)
 
 
@@ -54,6 +56,15 @@ def _settings(environment: Mapping[str, str]) -> Iterator[Finding]:
     for name, dangerous, effect, advice in _SETTINGS:
         if environment.get(name, "").lower() in dangerous:
             yield Finding("warn", "leaks", f"{name} is set: {effect}: {advice}")
+
+
+def _prefect_profile(home: Path) -> dict[str, str]:
+    """What 'prefect config set' wrote."""
+    try:
+        profiles = tomllib.loads((home / ".prefect" / "profiles.toml").read_text())
+        return {name: str(value) for name, value in profiles["profiles"][profiles["active"]].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def _locals(environment: Mapping[str, str], home: Path) -> Iterator[Finding]:

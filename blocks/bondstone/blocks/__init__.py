@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from bondstone.blocks.http import HttpWebhook
     from bondstone.blocks.icechunk import IcechunkRepo
     from bondstone.blocks.kubernetes import KubernetesCluster
+    from bondstone.blocks.resolving import aresolve, resolve
     from bondstone.blocks.secret import Secret
     from bondstone.blocks.ssh import SshKey
 
@@ -95,15 +96,21 @@ __all__ = [
     "UnsupportedFormat",
     "Version",
     "WrongKey",
+    "aresolve",
     "catalog",
     "expires_at",
     "find",
     "live",
+    "resolve",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """A kind's class, by its name: `from bondstone.blocks import S3Bucket` imports the module of that vendor and no other SDK."""
+    if name in ("aresolve", "resolve"):
+        from bondstone.blocks import resolving
+
+        return getattr(resolving, name)
     block = own(kebab(name)) if name[:1].isupper() else None
     if block is not None and block.__name__ == name and block.__module__.startswith("bondstone.blocks."):
         globals()[name] = block

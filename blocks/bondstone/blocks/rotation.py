@@ -42,7 +42,7 @@ class Standing(NamedTuple):
     expires_at: datetime | None  # when the credential ends, where it says so
 
 
-class _Source:
+class VendorSource:
     """A kind's rotator as the engine sees it: versions by number, documents as bytes."""
 
     def __init__(self, cls: type[Block], reference: Reference, registry: Registry, given: Mapping[str, Any]) -> None:
@@ -183,12 +183,12 @@ def rotations() -> list[Standing]:
 
 def _rotation(
     reference: str, fields: Mapping[str, Any], at: Callable[[str], None]
-) -> tuple[Reference, _Source, Rotation]:
+) -> tuple[Reference, VendorSource, Rotation]:
     parsed = Reference.parse(reference)
     if parsed.version is not None or parsed.field is not None:
         raise InvalidName(f"a rotation is of a name, '{parsed.kind}/{parsed.name}': leave the rest of '{parsed}' out")
     cls, registry = find(parsed.kind), current_registry()
-    source = _Source(cls, parsed, registry, fields)
+    source = VendorSource(cls, parsed, registry, fields)
     if fields and not source.rotator.guided:
         raise Conflict(
             f"the credential of a {parsed.kind} is made by its vendor: leave {', '.join(fields)} out, or save instead"
@@ -196,12 +196,12 @@ def _rotation(
     return parsed, source, Rotation(registry, parsed.kind, parsed.name, source, at=at)
 
 
-def _rotated(name: Reference, source: _Source, act: Callable[[], Step]) -> Rotated:
+def _rotated(name: Reference, source: VendorSource, act: Callable[[], Step]) -> Rotated:
     act()
     return _told(name, source)
 
 
-def _told(name: Reference, source: _Source) -> Rotated:
+def _told(name: Reference, source: VendorSource) -> Rotated:
     step, head = _step(name), current_registry().head(name.kind, name.name)
     remedy = getattr(source.rotator, "remedy", "") if step.step in ("current", "retired") else ""
     retire_at = when(step.retire_at) if step.step in GRACE else None

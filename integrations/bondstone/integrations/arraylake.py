@@ -40,7 +40,7 @@ def _live_client() -> Any:
 
         @property
         def aclient(self) -> Any:
-            return _Live(self._handle, _inner, self._deadline)
+            return _Live(self._handle, _inner, self._deadline)  # pyright: ignore[reportArgumentType]  # blocks are hashable
 
         def __reduce__(self) -> tuple[Any, ...]:
             return _arrived, (self._handle,)

@@ -52,6 +52,7 @@ def _checked_out(handle: Handle[GitRepository], folder: Path) -> CheckoutReceipt
     block, refused = handle.refresh(), block
     if block == refused:
         raise refusal
+    _prepared(folder, block)  # it may be another repository by now
     return _placed(folder, block, _fetched(folder, block))
 
 

@@ -40,16 +40,15 @@ def access(credentials: GitCredentials | None, url: str) -> Iterator[Access]:
             yield Access(_environment() | _config(_ALWAYS) | {"GIT_SSH_COMMAND": command})
     else:
         with _token(credentials, url) as descriptor:
-            yield Access(_environment() | _config((*_ALWAYS, *_helper(url, descriptor))), (descriptor,))
+            yield Access(_environment() | _config((*_ALWAYS, _helper(url, descriptor))), (descriptor,))
 
 
 _ALWAYS = (("credential.helper", ""), ("core.hooksPath", os.devnull))  # an empty helper forgets those before it
 
 
-def _helper(url: str, descriptor: int) -> tuple[tuple[str, str], ...]:
-    """For the whole URL, so that no helper of the user's own configuration is more specific: it would store the token."""
-    ours = f"!f() {{ test $1 != get || cat /dev/fd/{descriptor}; }}; f"
-    return (f"credential.{url}.helper", ""), (f"credential.{url}.helper", ours)
+def _helper(url: str, descriptor: int) -> tuple[str, str]:
+    """For this URL and no other host, wherever it redirects."""
+    return f"credential.{url}.helper", f"!f() {{ test $1 != get || cat /dev/fd/{descriptor}; }}; f"
 
 
 def _config(settings: Sequence[tuple[str, str]]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from bondstone.registry.envelope import KEY_BYTES, MALFORMED, Context, key_id, o
 from bondstone.registry.errors import Unreadable, UnsupportedFormat, WrongKey
 from bondstone.registry.keys import KeyProvider
 
-SETTINGS, HEAD, VERSION, END = b"S", b"H", b"V", b"E"
+SETTINGS, HEAD, ROTATION, VERSION, END = b"S", b"H", b"R", b"V", b"E"
 _LETTERS, _FORMAT = b"BSA", 1
 _START = struct.Struct(">3sB16sQ")
 _LENGTH = struct.Struct(">I")

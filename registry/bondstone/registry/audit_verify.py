@@ -3,9 +3,10 @@
 import hmac
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import NamedTuple, Self
 
-from bondstone.registry.audit_chain import MAC_BYTES, ChainedRow, chained
+from bondstone.registry.audit_chain import MAC_BYTES, AuditRow, ChainedRow, chained
 from bondstone.registry.envelope import MALFORMED
 from bondstone.registry.errors import InvalidSettings
 from bondstone.registry.store import EVERYTHING
@@ -127,11 +128,7 @@ class Walk:
             return f"was put in or changed: there is no root key {number} in the keyring"
         if number < self._number:
             return f"was put in: it is chained by root key {number}, which was replaced before"
-        try:
-            proof = chained(key, self._registry_id, line.seq, self._previous, line.row)
-        except (*MALFORMED, OverflowError):
-            proof = b""
-        return "" if hmac.compare_digest(proof, mac[4:]) else "was changed, or the one before it was"
+        return "" if _fits(key, self._registry_id, self._previous, line) else "was changed, or the one before it was"
 
     def _compared(self, seq: int, mac: bytes) -> Iterator[Fault]:
         if self._checkpoint and seq == self._checkpoint.seq and mac != self._checkpoint.mac:
@@ -141,6 +138,57 @@ class Walk:
         """What is wrong after the last row."""
         if self._checkpoint and self._checkpoint.seq > self._seq:
             yield Fault(self._seq + 1, f"{_rows(self._seq + 1, self._checkpoint.seq)} cut off the end")
+
+
+def _fits(key: bytes, registry_id: str, previous: bytes, line: ChainedRow) -> bool:
+    try:
+        proof = chained(key, registry_id, line.seq, previous, line.row)
+    except (*MALFORMED, OverflowError):
+        return False
+    return hmac.compare_digest(proof, line.mac[4:])
+
+
+class Proof(NamedTuple):
+    """A row of a listing, and whether its MAC proves it, given the MAC of the row before. That none is missing only `verify` tells."""
+
+    row: AuditRow
+    proved: bool
+
+
+def prove(
+    newest_first: Sequence[ChainedRow],
+    registry_id: str,
+    key: Callable[[int], bytes | None],
+    after: Callable[[int], Sequence[ChainedRow]],
+) -> list[Proof]:
+    """Each of some rows; `after` gives the row behind a number, where that is not the next of the listing."""
+    found = []
+    for line, older in zip_longest(newest_first, newest_first[1:]):
+        if line.seq <= 1:
+            older = ChainedRow(0, line.row, b"")
+        elif older is None or older.seq != line.seq - 1:
+            older = next(iter(after(line.seq - 2)), None)
+        found.append(Proof(line.row, _proved(line, older, registry_id, key)))
+    return found
+
+
+def _proved(line: ChainedRow, older: ChainedRow | None, registry_id: str, key: Callable[[int], bytes | None]) -> bool:
+    if (
+        older is None
+        or older.seq != line.seq - 1
+        or not _is_mac(line.mac)
+        or not (older.mac == b"" or _is_mac(older.mac))
+    ):
+        return False
+    number = int.from_bytes(line.mac[:4])
+    its_key = key(number)
+    return (
+        its_key is not None and number >= int.from_bytes(older.mac[:4]) and _fits(its_key, registry_id, older.mac, line)
+    )
+
+
+def _is_mac(cell: object) -> bool:
+    return isinstance(cell, bytes) and len(cell) == MAC_BYTES
 
 
 def _rows(first: int, last: int) -> str:

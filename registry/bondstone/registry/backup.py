@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from bondstone.registry.archive import END, HEAD, SETTINGS, VERSION, WHAT, ArchiveWriter, records
+from bondstone.registry.archive import END, HEAD, ROTATION, SETTINGS, VERSION, WHAT, ArchiveWriter, read_header, records
 from bondstone.registry.envelope import MALFORMED, unreadable
 from bondstone.registry.errors import Conflict, RegistryUnavailable, Unreadable
 from bondstone.registry.files import publish
@@ -24,10 +24,11 @@ _VERSION = struct.Struct(">QQ")
 _COUNTS = struct.Struct(">QQ")
 _PAGE_NAMES, _PAGE_BYTES = 500, 8 * 1024 * 1024
 
-Progress = Callable[[int], None]
-"""How many versions were written, or compared, so far."""
-Create = Callable[[int], Registry]
-"""Makes the new registry, with this `max_ttl`; raises `Conflict` if there is one already."""
+Progress = Callable[[int, int], None]
+"""How many versions were written, then compared, and of how many in all: each counts twice."""
+Create = Callable[[int, str], Registry]
+"""Makes the new registry, with this `max_ttl`, to be filled with what has this id, or finds the unfinished one that is
+(`Registry.create`); raises `Conflict` if there is another one already."""
 
 
 class Copied(NamedTuple):
@@ -41,12 +42,12 @@ class Copied(NamedTuple):
 class _Tally:
     """Counts names and versions, and sums up a digest of each name, in whatever order they come."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Callable[[int], None]) -> None:
         self.names = self.versions = self._digest = 0
         self._progress = progress
 
     def add(self, name: WholeName) -> WholeName:
-        whole = hashlib.sha256(_head_body(name.head))
+        whole = hashlib.sha256(_head_body(name.head) + name.rotation)
         for version in name.versions:
             whole.update(_version_body(version)[:16] + hashlib.sha256(version.content).digest())
         self.names += 1
@@ -55,15 +56,20 @@ class _Tally:
         self._progress(self.versions)
         return name
 
-    def same(self, names: Iterable[WholeName], progress: Progress) -> bool:
+    def same(self, names: Iterable[WholeName], progress: Callable[[int], None]) -> bool:
         other = _Tally(progress)
         for name in names:
             other.add(name)
         return (self.names, self.versions, self._digest) == (other.names, other.versions, other._digest)
 
 
-def _silent(_: int) -> None:
+def _silent(_: int, __: int) -> None:
     pass
+
+
+def _halves(progress: Progress, count: int) -> tuple[Callable[[int], None], Callable[[int], None]]:
+    """What is told of `count` versions while they are written, and while they are compared."""
+    return lambda done: progress(done, 2 * count), lambda done: progress(count + done, 2 * count)
 
 
 def backup(registry: Registry, path: Path, provider: KeyProvider, *, progress: Progress = _silent) -> Copied:
@@ -72,12 +78,13 @@ def backup(registry: Registry, path: Path, provider: KeyProvider, *, progress: P
     Each name is as it was at one moment; names are read one after the other, while others may write.
     """
     lost: list[str] = []
-    tally = _Tally(progress)
+    writing, comparing = _halves(progress, registry.count())
+    tally = _Tally(writing)
 
     def make(draft: Path) -> None:
         with draft.open("wb") as file:
             _write(ArchiveWriter(file, provider, registry.now()), registry, tally, lost)
-        if not tally.same(_names_in(draft, provider), progress):
+        if not tally.same(_names_in(draft, provider), comparing):
             raise RegistryUnavailable(f"what was written to {path} reads back otherwise: is the disk in order?")
 
     if not publish(path, make):
@@ -90,34 +97,48 @@ def _write(archive: ArchiveWriter, registry: Registry, tally: _Tally, lost: list
     archive.add(SETTINGS, json.dumps({"max_ttl": registry.max_ttl, "registry_id": registry.id}).encode())
     for name in map(tally.add, registry.whole_names(lost.append)):
         archive.add(HEAD, _head_body(name.head))
+        if name.rotation:
+            archive.add(ROTATION, name.rotation)
         for version in name.versions:
             archive.add(VERSION, _version_body(version))
     archive.add(END, _COUNTS.pack(tally.names, tally.versions))
 
 
 def restore(path: Path, provider: KeyProvider, create: Create, *, progress: Progress = _silent) -> Copied:
-    """Make a new registry of a backup. The whole file is proved before anything is made."""
-    for _ in _names_in(path, provider):
-        pass
-    registry = create(_max_ttl(path, provider))
-    return _fill(registry, _names_in(path, provider), "restore", [], progress)
+    """Make a new registry of a backup, or end a restore of it that was interrupted. The whole file is proved before anything is made."""
+    count = sum(len(name.versions) for name in _names_in(path, provider))
+    registry = create(_max_ttl(path, provider), archive_id(path))
+    return _fill(registry, _names_in(path, provider), "restore", [], _halves(progress, count))
 
 
 def copy(source: Registry, create: Create, *, progress: Progress = _silent) -> Copied:
-    """Make a new registry of another one, wherever each of them lies."""
+    """Make a new registry of another one, wherever each of them lies, or end a copy of it that was interrupted."""
     lost: list[str] = []
-    done = _fill(create(source.max_ttl), source.whole_names(lost.append), "copy", lost, progress)
+    done = _fill(
+        create(source.max_ttl, source.id),
+        source.whole_names(lost.append),
+        "copy",
+        lost,
+        _halves(progress, source.count()),
+    )
     source.note("copy")
     return done
 
 
-def _fill(registry: Registry, names: Iterable[WholeName], action: str, lost: list[str], progress: Progress) -> Copied:
-    tally = _Tally(progress)
-    for page in _pages(map(tally.add, names)):
+def _fill(
+    registry: Registry,
+    names: Iterable[WholeName],
+    action: str,
+    lost: list[str],
+    progress: tuple[Callable[[int], None], Callable[[int], None]],
+) -> Copied:
+    writing, comparing = progress
+    tally, there = _Tally(writing), registry.all_names()  # of an interrupted one; each name came whole
+    for page in _pages(name for name in map(tally.add, names) if name.head[:2] not in there):
         registry.adopt(page, action)
-    registry.note(action)
-    if not tally.same(registry.whole_names(_known), progress):
+    if not tally.same(registry.whole_names(_known), comparing):
         raise Unreadable(f"the new registry at {registry.url} is not what was read: remove it and try again")
+    registry.filled(action)
     return Copied(tally.names, tally.versions, lost)
 
 
@@ -138,12 +159,26 @@ def _pages(names: Iterable[WholeName]) -> Iterator[list[WholeName]]:
         yield page
 
 
+def archive_id(path: Path) -> str:
+    """What tells a backup from every other one. Raises `Unreadable`."""
+    with path.open("rb") as file:
+        return read_header(file).archive_id
+
+
 def _max_ttl(path: Path, provider: KeyProvider) -> int:
     with path.open("rb") as file:
         for type_, body in records(file, provider):
-            if type_ == SETTINGS:
-                return int(json.loads(body)["max_ttl"])
-            break
+            return _parse_settings(type_, body)
+    raise unreadable(WHAT)
+
+
+def _parse_settings(type_: bytes, body: bytes) -> int:
+    try:
+        max_ttl = json.loads(body)["max_ttl"]
+        if type_ == SETTINGS and type(max_ttl) is int and max_ttl >= 1:
+            return max_ttl
+    except (ValueError, TypeError, KeyError):
+        pass
     raise unreadable(WHAT)
 
 
@@ -169,8 +204,13 @@ def _grouped(found: Iterator[tuple[bytes, bytes]]) -> Iterator[WholeName]:
         first = False
         if type_ == VERSION and name is not None:
             version, saved_at = _VERSION.unpack(body[:16])
+            if not (name.versions[-1].version if name.versions else 0) < version <= name.head.highest:
+                raise unreadable(WHAT)
             name.versions.append(Plain(version, saved_at, body[16:]))
             versions += 1
+            continue
+        if type_ == ROTATION and name is not None and not (name.versions or name.rotation):
+            name = name._replace(rotation=body)
             continue
         if name is not None:
             yield name

@@ -6,6 +6,7 @@
     ├── Conflict            load again and retry, or pass overwrite=True
     ├── InvalidName         correct the name
     ├── InvalidBlock        correct the fields
+    │   └── InvalidClass    correct the class of your own kind (in bondstone.blocks.errors)
     ├── InvalidSettings     correct the BONDSTONE_ variables
     ├── MissingExtra        install an extra
     ├── NotSaved            save the block first

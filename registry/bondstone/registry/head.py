@@ -66,15 +66,19 @@ class Head(NamedTuple):
         later = {"generation": self.generation + 1, "changed_at": max(now, self.changed_at), **numbers}
         return self._replace(**later)  # type: ignore[arg-type]  # its stub joins the types of all fields
 
-    def tag(self, key: bytes, number: int, registry_id: str) -> bytes:
-        """The tag that goes with the row: key id, then HMAC-SHA-256 over context and numbers."""
-        return number.to_bytes(4) + self._mac(key, registry_id)
-
-    def verifies(self, key: bytes, registry_id: str, tag: bytes) -> bool:
-        """Whether `tag` was made for exactly this head."""
-        return hmac.compare_digest(self._mac(key, registry_id), tag[4:]) and self.consistent
-
-    def _mac(self, key: bytes, registry_id: str) -> bytes:
+    def message(self, registry_id: str) -> bytes:
+        """What its tag authenticates: context and numbers."""
         context = Context("head", registry_id, self.kind, self.name, self.generation, self.changed_at)
         body = _BODY.pack(self.current, self.previous, self.pending, self.highest, self.deleted_through)
-        return hmac.digest(key, context.encode() + body, "sha256")
+        return context.encode() + body
+
+    def tag(self, key: hmac.HMAC, number: int, registry_id: str) -> bytes:
+        """The tag that goes with the row."""
+        return tag_of(key, number, self.message(registry_id))
+
+
+def tag_of(key: hmac.HMAC, number: int, message: bytes) -> bytes:
+    """The id of the key, then HMAC-SHA-256."""
+    mac = key.copy()
+    mac.update(message)
+    return number.to_bytes(4) + mac.digest()

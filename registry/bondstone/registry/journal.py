@@ -5,9 +5,10 @@ row in the audit log, which keeps the history. The line is also the lock: who ho
 """
 
 import json
+from contextlib import suppress
 from typing import Any, NamedTuple
 
-from bondstone.registry.envelope import Context
+from bondstone.registry.envelope import Context, unreadable
 from bondstone.registry.errors import BondstoneError, UnsupportedFormat
 from bondstone.registry.keyring import Keyring
 from bondstone.registry.store import JournalLine, Store
@@ -59,8 +60,22 @@ class Journal:
 
     def line(self, kind: str, name: str, number: int, step: Step, now: int) -> JournalLine:
         """A line, sealed."""
-        content = json.dumps(step._asdict(), sort_keys=True, separators=(",", ":")).encode()
-        row = JournalLine(kind, name, number, now, b"")
+        return self._sealed(JournalLine(kind, name, number, now, b""), _content(step))
+
+    def travelling(self, kind: str, name: str) -> bytes:
+        """What a copy takes along: a credential that is to be retired. Raises as `read`.
+
+        What is not promoted stays behind: nobody knows what became of it at its source since, and undoing it there deletes credentials.
+        """
+        _, step = self.read(kind, name)
+        travels = step.step in (*GRACE, *RETIRING)
+        return _content(step._replace(until=0, token=0)) if travels else b""
+
+    def arrived(self, kind: str, name: str, content: bytes, now: int) -> JournalLine | None:
+        """The line of a name that took `content` along."""
+        return self._sealed(JournalLine(kind, name, 1, now, b""), content) if content else None
+
+    def _sealed(self, row: JournalLine, content: bytes) -> JournalLine:
         return row._replace(sealed=self._keyring.seal(journal_context(self._keyring.registry_id, row), content))
 
     def _opened(self, line: JournalLine) -> Step | None:
@@ -72,10 +87,29 @@ class Journal:
     def _open(self, line: JournalLine) -> Step:
         what = f"the journal of {line.kind}/{line.name}"
         plain = self._keyring.open(journal_context(self._keyring.registry_id, line), line.sealed, what)
-        fields: dict[str, Any] = json.loads(plain)
-        if not fields.keys() <= set(Step._fields):
-            raise UnsupportedFormat(f"{what} was written by a newer bondstone: install that")
-        return Step(**{**fields, "before": tuple(fields.get("before", ()))})
+        return parsed(plain, what)
+
+
+def parsed(plain: bytes, what: str) -> Step:
+    """The step in a line: every field, of its type, in the one form. Raises `Unreadable`, or `UnsupportedFormat` if there are others."""
+    fields: object = None
+    with suppress(ValueError, TypeError, KeyError):
+        fields = json.loads(plain)
+        step = _step(fields)
+        typed = all(type(cell) is type(default) for cell, default in zip(step, Step(), strict=True))
+        if typed and all(type(item) is str for item in step.before) and _content(step) == plain:
+            return step
+    if isinstance(fields, dict) and fields.keys() > set(Step._fields):
+        raise UnsupportedFormat(f"{what} was written by a newer bondstone: install that")
+    raise unreadable(what)
+
+
+def _step(fields: Any) -> Step:
+    return Step(**{**fields, "before": tuple(fields["before"])})
+
+
+def _content(step: Step) -> bytes:
+    return json.dumps(step._asdict(), sort_keys=True, separators=(",", ":")).encode()
 
 
 def journal_context(registry_id: str, line: JournalLine) -> Context:

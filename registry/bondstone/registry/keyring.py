@@ -1,5 +1,6 @@
 """The ordered set of root keys that seal a registry's records; the last one seals, all of them open."""
 
+import hmac
 import os
 import struct
 import threading
@@ -15,11 +16,12 @@ from bondstone.registry.envelope import (
     key_id,
     mac_key,
     open_envelope,
+    reseal,
     seal,
     unreadable,
 )
 from bondstone.registry.errors import BondstoneError, Conflict, Unreadable, WrongKey
-from bondstone.registry.head import Head
+from bondstone.registry.head import Head, tag_of
 from bondstone.registry.keys import WHAT, KeyProvider
 
 PRIMARY = "primary"
@@ -125,7 +127,7 @@ class Keyring:
         """Take over what another process changed; whether there was anything."""
         with self._lock:
             other = self._reread() if self._reread else None
-            if other is None:
+            if other is None or other.newest < self.newest:  # an older one that was put back seals nothing
                 return False
             # Other threads read meanwhile: at every moment the newest key has its MAC key, and no key is missing.
             self._keys, self._mac_keys = {**self._keys, **other._keys}, {**self._mac_keys, **other._mac_keys}
@@ -186,17 +188,39 @@ class Keyring:
             pass
         raise unreadable(what)
 
+    def resealed(self, context: Context, envelope: bytes, what: str) -> bytes:
+        """What is in `envelope`, under the newest root key. Raises as `open` does."""
+        try:
+            old = self._key(key_id(envelope, what), what).key
+            return reseal(old, self._newest.key, self._newest.number, context, envelope, what)
+        except MALFORMED:
+            pass
+        raise unreadable(what)
+
     def tag(self, head: Head) -> bytes:
-        return head.tag(self._mac_keys[self._newest.number], self._newest.number, self.registry_id)
+        return self._tag(head.message(self.registry_id))
 
     def check(self, head: Head, tag: bytes) -> Head:
         """`head`, if `tag` proves it. Raises `WrongKey` or `Unreadable`."""
+        self._message(head, tag)
+        return head
+
+    def retagged(self, head: Head, tag: bytes) -> bytes:
+        """The tag of a head under the newest root key, if `tag` proves it. Raises as `check` does."""
+        return self._tag(self._message(head, tag))
+
+    def _tag(self, message: bytes) -> bytes:
+        return tag_of(self._mac_keys[self._newest.number], self._newest.number, message)
+
+    def _message(self, head: Head, tag: bytes) -> bytes:
+        """What `tag` authenticates, if it does and the numbers can stand together."""
         try:
-            key = self._mac_keys.get(int.from_bytes(tag[:4]))
+            number, message = int.from_bytes(tag[:4]), head.message(self.registry_id)
+            key = self._mac_keys.get(number)
             if key is None and len(tag) == 36 and self.refresh():
-                key = self._mac_keys.get(int.from_bytes(tag[:4]))
-            if len(tag) == 36 and key is not None and head.verifies(key, self.registry_id, tag):
-                return head
+                key = self._mac_keys.get(number)
+            if key is not None and hmac.compare_digest(tag_of(key, number, message), tag) and head.consistent:
+                return message
             fault = self._refused(head, tag)
         except MALFORMED:
             fault = unreadable(f"the head of {head.kind}/{head.name}")

@@ -13,6 +13,7 @@ from bondstone.registry.keyring import WrappedKeyring
 from bondstone.registry.memo import Memo
 from bondstone.registry.store import (
     EVERYTHING,
+    START,
     Adopted,
     AuditRow,
     ChainedRow,
@@ -187,15 +188,27 @@ class MemoryStore:
 
     def adopt(self, names: Sequence[Adopted], audit: AuditRow, sign: Sign) -> None:
         with self._change([audit], sign):
-            for head, tag, versions in names:
-                if head[:2] in self._heads or any((*head[:2], row.version) in self._versions for row in versions):
+            for head, tag, versions, line in names:
+                new = {(*head[:2], row.version): row for row in versions}
+                if head[:2] in self._heads or len(new) < len(versions) or new.keys() & self._versions.keys():
                     raise Conflict("a name that was to be added is there already")
                 self._heads[head[:2]] = (head, tag)
-                self._versions |= {(*head[:2], row.version): row for row in versions}
+                self._versions |= new
+                if line:
+                    self._put(line)
 
     def purge(self, kind: str, name: str, through: int, audit: AuditRow, sign: Sign) -> int:
         with self._change([audit], sign):
             erased = [key for key in self._versions if key[:2] == (kind, name) and key[2] <= through]
+            for key in erased:
+                del self._versions[key]
+            return len(erased)
+
+    def discard(self, head: Head, audit: AuditRow, sign: Sign) -> int:
+        with self._change([audit], sign):
+            there, _ = self._heads.get(head[:2], (Head(*head[:2]), b""))
+            current = there.generation == head.generation
+            erased = [key for key in self._versions if current and key[:2] == head[:2] and key[2] > head.highest]
             for key in erased:
                 del self._versions[key]
             return len(erased)
@@ -210,6 +223,10 @@ class MemoryStore:
 
     def heads_of_other_keys(self, key_id: int, after: tuple[str, str], limit: int) -> list[tuple[Head, bytes]]:
         return [row for row in self.all_heads(after, EVERYTHING) if row[1][:4] != key_id.to_bytes(4)][:limit]
+
+    def count_of_other_keys(self, key_id: int) -> tuple[int, int]:
+        versions = self.versions_of_other_keys(key_id, START, EVERYTHING)
+        return len(versions), len(self.heads_of_other_keys(key_id, START[:2], EVERYTHING))
 
     def reseal(self, versions: Sequence[Resealed], heads: Sequence[Retagged], lines: Sequence[Relined] = ()) -> int:
         with self._change([], None):

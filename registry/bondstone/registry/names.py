@@ -85,7 +85,13 @@ def check_kind(kind: str) -> str:
     """`kind` if it is kebab-case, such as ``aws-credentials``. Raises `InvalidName`."""
     if isinstance(kind, str) and len(kind) <= 64 and _KIND.fullmatch(kind) and not looks_like_a_key(kind):
         return kind
-    raise InvalidName(f"illegal kind {shown(str(kind))}: a kind is kebab-case, such as 'aws-credentials'")
+    raise InvalidName(f"illegal kind {shown(str(kind))}: a kind is kebab-case, such as '{_nearest_kind(str(kind))}'")
+
+
+def _nearest_kind(kind: str) -> str:
+    """``Aws Credentials``, ``AwsCredentials`` and ``aws_credentials`` are all meant to be the same."""
+    nearest = kebab(slug(kebab(kind))).strip("-")
+    return nearest if shown(kind).startswith("'") and _KIND.fullmatch(nearest) else "aws-credentials"
 
 
 def kebab(class_name: str) -> str:
@@ -130,7 +136,10 @@ class Reference(str):
         body, has_field, field = text.removeprefix(SCHEME).partition("#")
         path, has_version, version = body.partition("@")
         kind, slash, name = path.partition("/")
-        if not slash or (has_version and not _VERSION.fullmatch(version)):
+        if kind.endswith(":"):
+            raise InvalidName(f"not a reference: {shown(text)}; a URI begins with {SCHEME}, and kind/name does without")
+        cut_short = not (kind and slash and name) or (has_field and not field)
+        if cut_short or (has_version and not _VERSION.fullmatch(version)):
             raise InvalidName(f"not a reference: {shown(text)}; write kind/name, kind/name@3 or kind/name#field")
         return cls(kind, name, int(version) if has_version else None, field if has_field else None)
 

@@ -5,18 +5,22 @@ SQLAlchemy and Alembic are imported only to create or migrate.
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg.abc import PQGen
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
+from psycopg.pq.abc import PGconn
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from bondstone.registry.errors import RegistryUnavailable, UnsupportedFormat
 from bondstone.registry.listener import CHANNEL, Listener
 from bondstone.registry.memo import Memo
+from bondstone.registry.postgresql_errors import unavailable
 from bondstone.registry.schema import SCHEMA, upgrade
 from bondstone.registry.texts import POSTGRESQL
 
@@ -25,6 +29,9 @@ if TYPE_CHECKING:
 
 RIDE_OUT_SECONDS = 10.0  # how long a server that answered before may be away
 _FIRST_SECONDS = 3.0  # how long one that never answered is waited for
+SILENCE_SECONDS = 10.0  # in the midst of an answer, from a server whose connection stays open
+TURN_SECONDS = 20.0  # the same where a writer waits for others: longer than the server's `lock_timeout` below
+_SCHEMA_SECONDS = 600.0  # the same where tables are changed
 _MOST_THREADS = 64
 _LOCK = 0x626F6E6473746F6E  # "bondston": one writer at a time in a database
 
@@ -53,30 +60,54 @@ _DEFAULTS = {
 _TEXTS = {name: text.encode() for name, text in POSTGRESQL.items()}  # psycopg takes a str for one with user input in it
 
 Row = tuple[Any, ...]
-Raw = psycopg.Connection[Row]
 
 
 class _OwnConnection(psycopg.Connection[Row]):
     """Closed with the thread that used it. One inherited by fork is left alone: a goodbye would end the parent's."""
 
     made_by = 0
+    patience: float | None = None  # seconds, where it is not `SILENCE_SECONDS`
+
+    def wait[T](self, gen: PQGen[T], *args: Any, **kwargs: Any) -> T:
+        """What psycopg waits for the server with. A frozen one acknowledges on the wire, so TCP's own time limits do not end that."""
+        patience = SILENCE_SECONDS if self.patience is None else self.patience
+        return super().wait(_heard(gen, patience, self.pgconn), *args, **kwargs)
 
     def __del__(self, *_: object) -> None:
         if self.made_by == os.getpid():
             self.close()
 
 
+def _heard[T](gen: PQGen[T], seconds: float, pgconn: PGconn) -> PQGen[T]:
+    """`gen`, as long as the server says something every so many seconds; else the connection is closed, as one that is lost."""
+    until = time.monotonic() + seconds
+    try:
+        waiting = next(gen)
+        while True:
+            ready = yield waiting
+            if ready:
+                until = time.monotonic() + seconds
+            elif time.monotonic() > until:
+                break
+            waiting = gen.send(ready)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    pgconn.finish()
+    raise psycopg.OperationalError(f"nothing was heard for {seconds:g} s")
+
+
 class Connection(Memo):
     """One thread's connection. A read whose connection is gone gets a new one; a transaction does not: its writer decides."""
 
-    def __init__(self, connect: Callable[[], Raw]) -> None:
+    def __init__(self, connect: Callable[[], _OwnConnection]) -> None:
         super().__init__()
         self.pid = os.getpid()
         self._connect = connect
         self._writing = False
         self._use(connect())
 
-    def _use(self, raw: Raw) -> None:
+    def _use(self, raw: _OwnConnection) -> None:
         self._raw = raw
         self._cursor = raw.cursor(binary=True)  # bytes as they are, not as text
         self._control = raw.cursor()  # the simple protocol, which takes several statements at once
@@ -98,6 +129,10 @@ class Connection(Memo):
         """How many rows it changed."""
         return self._cursor.execute(_TEXTS[statement], parameters).rowcount
 
+    def changes(self, statement: str, rows: Iterable[dict[str, Any]]) -> int:
+        self._cursor.executemany(_TEXTS[statement], rows)  # in a few round trips
+        return max(0, self._cursor.rowcount)
+
     def state(self) -> object:
         """A new object each time: whether somebody committed costs as much to ask as the load itself."""
         self.epoch = object()
@@ -111,7 +146,9 @@ class Connection(Memo):
         """All or nothing, and on the server's disk when it ends. Writers take turns."""
         self._writing = True
         try:
+            self._raw.patience = TURN_SECONDS
             self._control.execute(_BEGIN)
+            self._raw.patience = None
             yield
             self._control.execute("COMMIT")
             if self._control.statusmessage != "COMMIT":  # what a failed transaction answers is ROLLBACK, and no error
@@ -120,7 +157,7 @@ class Connection(Memo):
             self._roll_back()
             raise
         finally:
-            self._writing = False
+            self._writing, self._raw.patience = False, None
 
     def _roll_back(self) -> None:
         with suppress(psycopg.Error):
@@ -183,7 +220,7 @@ class PostgresqlDatabase:
         return isinstance(error, psycopg.OperationalError) and (mine is None or mine.closed)
 
     def error(self, error: Exception) -> RegistryUnavailable:
-        return _unavailable(self.url, error)
+        return unavailable(self.url, error)
 
     def exists(self) -> bool:
         return self._ask(b"SELECT to_regclass('registry') IS NOT NULL") is True
@@ -241,7 +278,8 @@ class PostgresqlDatabase:
         try:
             with engine.begin() as core:
                 raw = core.connection.dbapi_connection
-                assert isinstance(raw, psycopg.Connection)  # noqa: S101 -- for the type checker
+                assert isinstance(raw, _OwnConnection)  # noqa: S101 -- for the type checker
+                raw.patience = _SCHEMA_SECONDS
                 raw.execute(_BEGIN)
                 return work(core)
         except DBAPIError as error:
@@ -266,12 +304,12 @@ class PostgresqlDatabase:
             mine.close()
 
 
-def _connector(parameters: Mapping[str, str]) -> Callable[[], Raw]:
+def _connector(parameters: Mapping[str, str]) -> Callable[[], _OwnConnection]:
     """What connects. The password is in this closure only, not in an attribute that `vars` would show."""
 
     address = make_conninfo(**{**_DEFAULTS, **parameters})
 
-    def connect() -> Raw:
+    def connect() -> _OwnConnection:
         raw = _OwnConnection.connect(address, autocommit=True)
         raw.made_by = os.getpid()
         return raw
@@ -300,40 +338,3 @@ def _passing(error: BaseException) -> bool:
     asked = error.pgconn is not None and (error.pgconn.used_password or error.pgconn.needs_password)
     answered = asked and "FATAL" in str(error) and "terminating" not in str(error)
     return not answered and (error.sqlstate is None or error.sqlstate.startswith(_GONE))
-
-
-_ADVICE = {
-    "08": "it does not answer: see that it runs and can be reached, then try again",
-    "25006": "it is read-only: set BONDSTONE_REGISTRY to the primary server",
-    "28": "correct the user or the password in BONDSTONE_REGISTRY, or PGPASSFILE",
-    "3D": "make that database, or correct BONDSTONE_REGISTRY",
-    "42501": "ask its owner for the right to create, read and write the registry's tables",
-    "42P07": "it holds another program's tables: give bondstone a database or a schema of its own",
-    "42": "it holds no bondstone registry, or a damaged one: set BONDSTONE_REGISTRY to another, or restore it from a backup",
-    "53100": "its disk is full; nothing was saved",
-    "53": "it has no room for another connection: try again, or raise max_connections",
-    "55P03": "another process writes it: try again",
-    "57": "it is being stopped or started: try again",
-}
-
-
-def _unavailable(url: str, error: Exception) -> RegistryUnavailable:
-    diagnosis = getattr(error, "diag", None)
-    lines = ((diagnosis and diagnosis.message_primary) or str(error)).splitlines() or [type(error).__name__]
-    state = getattr(error, "sqlstate", None) or _state_of_a_refusal(lines[0])
-    hint = next((text for begin, text in _ADVICE.items() if state.startswith(begin)), "try again")
-    return RegistryUnavailable(f"registry {url} is unavailable ({lines[0].strip()}): {hint}")
-
-
-def _state_of_a_refusal(text: str) -> str:
-    """libpq keeps the code of a refused connection to itself; the words are English unless the server is set otherwise."""
-    words = {
-        "starting up": "57",
-        "shutting down": "57",
-        "too many": "53",
-        "authentication": "28",
-        "no password": "28",
-        "role": "28",
-        "database": "3D",
-    }
-    return next((state for word, state in words.items() if "FATAL" in text and word in text), "08")

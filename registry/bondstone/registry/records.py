@@ -10,8 +10,9 @@ from bondstone.registry.head import Head
 from bondstone.registry.keyring import Keyring
 from bondstone.registry.names import check_kind, check_name, shown
 from bondstone.registry.results import Document
-from bondstone.registry.seen import Seen, rolled_back
-from bondstone.registry.store import EVERYTHING, Sealed, Store
+from bondstone.registry.seen import ROOT_KEY, SETTINGS, Seen, registry_rolled_back, rolled_back
+from bondstone.registry.settings_row import opened_settings
+from bondstone.registry.store import EVERYTHING, Sealed, SealedSettings, Store
 
 
 class Records:
@@ -45,6 +46,37 @@ class Records:
             if generation < asked:
                 raise rolled_back(kind, name, asked, generation)
             asked, found = seen, read()
+
+    def settings(self) -> tuple[SealedSettings, dict[str, Any]]:
+        """The registry's settings, sealed and open. Raises `Unreadable`, `RolledBack` if they are older than those that were seen."""
+
+        def read() -> tuple[int, tuple[SealedSettings, dict[str, Any]]]:
+            row = self.store.settings()
+            found = opened_settings(self.keyring, row)
+            return row.generation, (row, found)
+
+        return self._no_older(SETTINGS, read)
+
+    def check_root_key(self) -> None:
+        """Raises `RolledBack` if the newest root key is older than one that was seen: a save would be sealed under a replaced one."""
+
+        def read() -> tuple[int, None]:
+            self.keyring.refresh()
+            return self.keyring.newest, None
+
+        self._no_older(ROOT_KEY, read)
+
+    def _no_older[R](self, mark: tuple[str, str], read: Callable[[], tuple[int, R]]) -> R:
+        asked = 0
+        while True:
+            number, found = read()
+            seen = self.seen.highest(*mark)
+            if number >= seen:
+                self.seen.note(*mark, number)
+                return found
+            if number < asked:  # as in `newest`
+                raise registry_rolled_back(mark[1], asked, number)
+            asked = seen
 
     def proves(self, head: Head, tag: bytes) -> bool:
         """Whether this head of a listing is what its name stands at."""

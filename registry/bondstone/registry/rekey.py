@@ -204,8 +204,8 @@ class Rotation:
     def _resealed(self, kind: str, name: str, sealed: Sealed) -> Resealed | None:
         try:
             context = Context("version", self._keyring.registry_id, kind, name, sealed.version, sealed.saved_at)
-            plain = self._keyring.open(context, sealed.envelope, "")
-            return Resealed(kind, name, sealed.version, sealed.envelope, self._keyring.seal(context, plain))
+            new = self._keyring.resealed(context, sealed.envelope, "")
+            return Resealed(kind, name, sealed.version, sealed.envelope, new)
         except WrongKey:  # none of our keys would ever open it
             pass
         except (BondstoneError, TypeError, AttributeError):
@@ -220,7 +220,7 @@ class Rotation:
 
     def _retagged(self, head: Head, tag: bytes) -> Retagged | None:
         try:
-            return Retagged(self._keyring.check(head, tag), tag, self._keyring.tag(head))
+            return Retagged(head, tag, self._keyring.retagged(head, tag))
         except WrongKey:
             pass
         except BondstoneError:

@@ -79,6 +79,7 @@ class WholeName(NamedTuple):
 
     head: Head
     versions: list[Plain]
+    rotation: bytes = b""  # JSON; of one whose old credential is to be retired, else empty
 
 
 class SetBack(NamedTuple):

@@ -15,6 +15,10 @@ from pathlib import Path
 from bondstone.registry.errors import RolledBack
 
 Key = tuple[str, str]
+SETTINGS, ROOT_KEY = (
+    ("", "generation of the settings"),
+    ("", "newest root key"),
+)  # marks of the registry itself: no kind is empty
 
 _MOST_KNOWN = 100_000
 _WAIT_SECONDS = 1.0
@@ -38,6 +42,7 @@ class Seen:
 
     def __init__(self, path: Path | None = None) -> None:
         self.known: dict[Key, int] = {}
+        self._all_known = False  # whether `known` has all that the file has
         self._news: dict[Key, int] = {}  # what is not in the file yet
         self._path, self._warned = path, False
         self._file: _File | None = None
@@ -58,7 +63,7 @@ class Seen:
         """The highest generation seen; 0 for none."""
         known = self.known.get((kind, name))
         if known is None:
-            found = self._reading(lambda file: file.one(kind, name), 0)
+            found = 0 if self._all_known else self._reading(lambda file: file.one(kind, name), 0)
             with self._lock:
                 known = self.known[kind, name] = max(found, self.known.get((kind, name), 0))
         return known
@@ -76,6 +81,7 @@ class Seen:
         with self._lock:
             for key, generation in found.items():
                 self.known[key] = max(generation, self.known.get(key, 0))
+            self._all_known = bool(found)  # an empty one may be a file that could not be read
 
     def marks(self) -> Iterator[tuple[str, str, int]]:
         """All of them, by kind, then name."""
@@ -99,7 +105,7 @@ class Seen:
             file.write(_RAISE, [(*key, generation) for key, generation in news.items()])
         if file.changed() or len(self.known) > _MOST_KNOWN:
             with self._lock:
-                self.known = dict(self._news)
+                self.known, self._all_known = dict(self._news), False
         return True
 
     def accept(self, kind: str, name: str, generation: int) -> None:
@@ -193,7 +199,8 @@ class _File:
         # Rollback journal, not WAL: a home on a network file system is used by many hosts, and WAL is for one.
         self._raw = sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
         try:
-            self._raw.execute("PRAGMA journal_mode=PERSIST").close()
+            # Truncated, not kept: each lookup would read the old journal first, which doubles its cost.
+            self._raw.execute("PRAGMA journal_mode=TRUNCATE").close()
             self._raw.execute("PRAGMA synchronous=OFF").close()  # a kill loses nothing; a power failure may lose marks
             if not self._raw.execute("SELECT 1 FROM sqlite_master").fetchall():
                 self._raw.execute(_TABLE)
@@ -204,7 +211,7 @@ class _File:
 
     def is_at(self, path: Path) -> bool:
         try:
-            status = path.stat()
+            status = os.stat(path)  # noqa: PTH116 -- Path.stat costs half as much again, on the first load of every name
         except OSError:
             return False
         return (status.st_dev, status.st_ino) == self._identity
@@ -255,6 +262,14 @@ def rolled_back(kind: str, name: str, seen: int, found: int) -> RolledBack:
     now = f"is at generation {found}" if found else "is gone"
     return RolledBack(
         f"{kind}/{name} was set back: it {now}, and generation {seen} was seen here; "
+        "if the registry was restored from a backup, run 'bondstone doctor --accept-restored'"
+    )
+
+
+def registry_rolled_back(what: str, seen: int, found: int) -> RolledBack:
+    """The refusal of settings or root keys that are older than those seen before."""
+    return RolledBack(
+        f"the {what} of this registry was set back: {found} is there, and {seen} was seen here; "
         "if the registry was restored from a backup, run 'bondstone doctor --accept-restored'"
     )
 

@@ -121,8 +121,8 @@ class Settings(NamedTuple):
             return Passphrase(self.passphrase)
         return make_key_file(self.key_path) if create and not self.key_path.exists() else provider_in(self.key_path)
 
-    def open(self) -> Registry:
-        """The registry. Raises `NoRegistry` if there is none."""
+    def open(self, *, restored: bool = False) -> Registry:
+        """The registry. Raises `NoRegistry` if there is none; for `restored` see `Registry.open`."""
         store = self.store()
         if not store.exists():
             raise NoRegistry(f"there is no registry at {self.place} yet: save a block first, or run 'bondstone init'")
@@ -133,16 +133,18 @@ class Settings(NamedTuple):
             rows = store.keyrings()
             store.close()
             raise KeyMissing(f"{error} (this registry {expects(rows)})") from None
-        return Registry.open(store, provider, state=_folder("state"))
+        return Registry.open(store, provider, restored=restored, state=_folder("state"))
 
-    def create(self, *, max_ttl: int = DEFAULT_MAX_TTL) -> Registry:
-        """The registry, made with its key if there is none yet."""
+    def create(self, *, max_ttl: int = DEFAULT_MAX_TTL, filling: str = "") -> Registry:
+        """The registry, made with its key if there is none yet; for `filling` see `Registry.create`."""
         store = self.store()
-        if store.exists():
+        exists = store.exists()
+        if exists and not filling:
             return self.open()
-        if not (self.key or self.passphrase):
+        if not exists and not (self.key or self.passphrase):
             self.apart(self.key_path)
-        return Registry.create(store, self.provider(create=True), max_ttl=max_ttl, state=_folder("state"))
+        provider = self.provider(create=not exists)
+        return Registry.create(store, provider, max_ttl=max_ttl, filling=filling, state=_folder("state"))
 
     def apart(self, key_path: Path) -> None:
         """Refuse a key beside the data: it is copied, backed up and stolen with it."""

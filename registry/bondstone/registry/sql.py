@@ -1,6 +1,6 @@
 """The store of an SQL registry. One code path: what differs between databases is in `sqlite.py` and `postgresql.py`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
@@ -42,6 +42,10 @@ class Connection(Protocol):
 
     def change(self, statement: str, parameters: dict[str, Any]) -> int:
         """How many rows it changed."""
+        ...
+
+    def changes(self, statement: str, rows: Iterable[dict[str, Any]]) -> int:
+        """The same for many at once: how many rows they changed together."""
         ...
 
     def state(self) -> object:
@@ -166,13 +170,13 @@ class SqlStore:
             raise self.database.error(error) from None
         if not rows:
             return None
-        *head, tag, saved_at, envelope = rows[0]
-        found = Head(*head)
-        return found, tag, None if envelope is None else Sealed(found.current, saved_at, envelope)
+        *numbers, tag, saved_at, envelope = rows[0]
+        head = Head(kind, name, *numbers)
+        return head, tag, None if envelope is None else Sealed(head.current, saved_at, envelope)
 
     def head(self, kind: str, name: str) -> tuple[Head, bytes] | None:
         rows = self._rows("head", {"kind": kind, "name": name})
-        return _head(rows[0]) if rows else None
+        return _head((kind, name, *rows[0])) if rows else None
 
     def heads(self, kind: str, limit: int, offset: int) -> list[tuple[Head, bytes]]:
         return [_head(row) for row in self._rows("heads", {"kind": kind, "limit": limit, "offset": offset})]
@@ -205,8 +209,7 @@ class SqlStore:
             if not connection.change(move, row):
                 raise _moved_on(head)
             if sealed:
-                values = {"version": sealed.version, "saved_at": sealed.saved_at, "sealed": sealed.envelope}
-                connection.change("add_version", {"kind": head.kind, "name": head.name, **values})
+                connection.change("add_version", _version(head, sealed))
             if line:
                 _put(connection, line)
             connection.tell()
@@ -245,17 +248,20 @@ class SqlStore:
 
     def adopt(self, names: Sequence[Adopted], audit: AuditRow, sign: Sign) -> None:
         def add(connection: Connection) -> None:
-            for head, tag, versions in names:
-                connection.change("add_head", {**head._asdict(), "tag": tag})
-                for row in versions:
-                    values = {"version": row.version, "saved_at": row.saved_at, "sealed": row.envelope}
-                    connection.change("add_version", {"kind": head.kind, "name": head.name, **values})
+            connection.changes("add_head", ({**name.head._asdict(), "tag": name.tag} for name in names))
+            connection.changes("add_version", (_version(name.head, row) for name in names for row in name.versions))
+            for line in (name.line for name in names if name.line):
+                _put(connection, line)
 
         self._write(add, [audit], sign, duplicate=Conflict("a name that was to be added is there already"))
 
     def purge(self, kind: str, name: str, through: int, audit: AuditRow, sign: Sign) -> int:
         asked = {"kind": kind, "name": name, "through": through}
         return self._write(lambda connection: connection.change("purge", asked), [audit], sign)
+
+    def discard(self, head: Head, audit: AuditRow, sign: Sign) -> int:
+        asked = {"kind": head.kind, "name": head.name, "through": head.highest, "expected": head.generation}
+        return self._write(lambda connection: connection.change("discard", asked), [audit], sign)
 
     def versions_of_other_keys(
         self, key_id: int, after: tuple[str, str, int], limit: int
@@ -267,11 +273,15 @@ class SqlStore:
         rows = self._rows("heads_of_other_keys", {**_after(after), "key_id": key_id.to_bytes(4), "limit": limit})
         return [_head(row) for row in rows]
 
+    def count_of_other_keys(self, key_id: int) -> tuple[int, int]:
+        versions, heads = self._rows("count_of_other_keys", {"key_id": key_id.to_bytes(4)})[0]
+        return versions, heads
+
     def reseal(self, versions: Sequence[Resealed], heads: Sequence[Retagged], lines: Sequence[Relined] = ()) -> int:
         def swap(connection: Connection) -> int:
-            changed = sum(connection.change("reseal_version", _resealing(version)) for version in versions)
-            changed += sum(connection.change("reseal_journal", _relining(line)) for line in lines)
-            return changed + sum(connection.change("retag_head", _retagging(head)) for head in heads)
+            changed = connection.changes("reseal_version", map(_resealing, versions))
+            changed += connection.changes("reseal_journal", map(_relining, lines))
+            return changed + connection.changes("retag_head", map(_retagging, heads))
 
         return self._write(swap)
 
@@ -398,6 +408,11 @@ def _chained(row: Row) -> ChainedRow:
 
 def _after(key: tuple[Any, ...]) -> dict[str, Any]:
     return dict(zip(("after_kind", "after_name", "after_version"), key, strict=False))
+
+
+def _version(head: Head, sealed: Sealed) -> dict[str, Any]:
+    values = {"version": sealed.version, "saved_at": sealed.saved_at, "sealed": sealed.envelope}
+    return {"kind": head.kind, "name": head.name, **values}
 
 
 def _resealing(item: Resealed) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -61,9 +61,12 @@ class Connection(Memo):
         """How many rows it changed."""
         return self._cursor.execute(SQLITE[statement], parameters).rowcount
 
+    def changes(self, statement: str, rows: Iterable[dict[str, Any]]) -> int:
+        return max(0, self._cursor.executemany(SQLITE[statement], rows).rowcount)  # -1 where there were none
+
     def state(self) -> object:
         """The same object as long as nobody commits. Costs 3 µs."""
-        version = self._cursor.execute("PRAGMA data_version").fetchall()[0][0]
+        version = self._cursor.execute("PRAGMA data_version").fetchone()[0]
         if version != self._version:
             self._version, self.epoch = version, object()
         return self.epoch

@@ -56,6 +56,8 @@ def _any_or(parameter: str, column: Column[Any]) -> ColumnElement[bool]:
     return or_(asked == literal_column("''"), column == asked)
 
 
+# Without kind and name: what answers for a name is proved as that name's, whatever the database shows as its own.
+_pointer = [column for column in heads.c if column.name not in ("kind", "name")]
 _live = or_(heads.c.current != _none, heads.c.pending != _none)
 
 STATEMENTS: dict[str, ClauseElement] = {
@@ -69,8 +71,8 @@ STATEMENTS: dict[str, ClauseElement] = {
     "keyrings": select(keyrings).order_by(keyrings.c.slot),
     "add_keyring": insert(keyrings),
     "remove_keyrings": delete(keyrings),
-    "load": select(heads, versions.c.saved_at, versions.c.sealed).select_from(_joined).where(_one(heads)),
-    "head": select(heads).where(_one(heads)),
+    "load": select(*_pointer, versions.c.saved_at, versions.c.sealed).select_from(_joined).where(_one(heads)),
+    "head": select(*_pointer).where(_one(heads)),
     "heads": select(heads)
     .where(_live, _any_or("kind", heads.c.kind))
     .order_by(heads.c.kind, heads.c.name)
@@ -79,10 +81,10 @@ STATEMENTS: dict[str, ClauseElement] = {
     "add_head": insert(heads),
     "move_head": update(heads)
     .where(_one(heads), heads.c.generation == bindparam("expected"))
-    .values({c.name: bindparam(c.name) for c in heads.c if c.name not in ("kind", "name")}),
+    .values({c.name: bindparam(c.name) for c in _pointer}),
     "replace_head": update(heads)
     .where(_one(heads), heads.c.tag == bindparam("expected"))
-    .values({c.name: bindparam(c.name) for c in heads.c if c.name not in ("kind", "name")}),
+    .values({c.name: bindparam(c.name) for c in _pointer}),
     "version": select(versions.c.saved_at, versions.c.sealed).where(
         _one(versions), versions.c.version == bindparam("version")
     ),
@@ -91,6 +93,11 @@ STATEMENTS: dict[str, ClauseElement] = {
     .order_by(versions.c.version),
     "add_version": insert(versions),
     "purge": delete(versions).where(_one(versions), versions.c.version <= bindparam("through")),
+    "discard": delete(versions).where(
+        _one(versions),
+        versions.c.version > bindparam("through"),
+        func.coalesce(select(heads.c.generation).where(_one(heads)).scalar_subquery(), _none) == bindparam("expected"),
+    ),
     # Root-key rotation: what another key sealed, a page at a time, in key order; and the swap on the old bytes.
     "versions_of_other_keys": select(versions)
     .where(
@@ -104,6 +111,13 @@ STATEMENTS: dict[str, ClauseElement] = {
     .order_by(heads.c.kind, heads.c.name)
     .limit(bindparam("limit"))
     .offset(_none),
+    "count_of_other_keys": select(
+        select(func.count())
+        .select_from(versions)
+        .where(_four(versions.c.sealed, 4) != bindparam("key_id"))
+        .scalar_subquery(),
+        select(func.count()).select_from(heads).where(_four(heads.c.tag, 1) != bindparam("key_id")).scalar_subquery(),
+    ),
     "reseal_version": update(versions)
     .where(_one(versions), versions.c.version == bindparam("number"), versions.c.sealed == bindparam("old"))
     .values(sealed=bindparam("new")),

@@ -41,6 +41,7 @@ class Adopted(NamedTuple):
     head: Head
     tag: bytes
     versions: Sequence[Sealed]
+    line: "JournalLine | None" = None
 
 
 class SealedSettings(NamedTuple):
@@ -238,6 +239,10 @@ class Store(Protocol):
         """Erase the ciphertext of the versions up to `through`; how many there were."""
         ...
 
+    def discard(self, head: Head, audit: AuditRow, sign: Sign) -> int:
+        """Erase the versions above the highest number of `head`, if the name is still at its generation (0: never used); how many."""
+        ...
+
     def versions_of_other_keys(
         self, key_id: int, after: tuple[str, str, int], limit: int
     ) -> list[tuple[str, str, Sealed]]:
@@ -246,6 +251,10 @@ class Store(Protocol):
 
     def heads_of_other_keys(self, key_id: int, after: tuple[str, str], limit: int) -> list[tuple[Head, bytes]]:
         """A page of the heads that another root key than `key_id` authenticates."""
+        ...
+
+    def count_of_other_keys(self, key_id: int) -> tuple[int, int]:
+        """How many versions and heads another root key than `key_id` sealed; all of them for 0, which is no root key's."""
         ...
 
     def reseal(self, versions: Sequence[Resealed], heads: Sequence[Retagged], lines: Sequence[Relined] = ()) -> int:

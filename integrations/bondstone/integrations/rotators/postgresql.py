@@ -64,7 +64,7 @@ class DatabasePasswords(Guided):
         with _session(block) as session:
             session.execute("SELECT bondstone.turn(%s, 'install', %s)", (new.username, _verifier(session, new)))
 
-    def verify(self, block: DatabaseCredentials) -> Verified:  # type: ignore[override]
+    def verify(self, block: DatabaseCredentials) -> Verified:
         """Log in. Of a pair also: act as its owner."""
         if not block.drivername.startswith("postgresql"):
             return _asked(block)

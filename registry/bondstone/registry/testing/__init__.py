@@ -1,9 +1,11 @@
-"""Suites for whoever writes a store: what is promised of it, as tests. Needs pytest; the library itself never imports this."""
+"""Suites for whoever writes a store or a key provider: what is promised, as tests. Needs pytest; the library never imports this."""
 
 import pytest
 
-pytest.register_assert_rewrite("bondstone.registry.testing.store_suite")
+for _name in ("store_suite", "key_provider_suite"):
+    pytest.register_assert_rewrite(f"bondstone.registry.testing.{_name}")
 
-from bondstone.registry.testing.store_suite import StoreSuite  # noqa: E402 -- after its asserts are to be rewritten
+from bondstone.registry.testing.key_provider_suite import KeyProviderSuite  # noqa: E402 -- after its asserts are to be rewritten
+from bondstone.registry.testing.store_suite import StoreSuite  # noqa: E402
 
-__all__ = ["StoreSuite"]
+__all__ = ["KeyProviderSuite", "StoreSuite"]

@@ -16,7 +16,20 @@ import pytest
 from bondstone.registry.errors import BondstoneError, Conflict, Unreadable
 from bondstone.registry.head import Head
 from bondstone.registry.keyring import WrappedKeyring
-from bondstone.registry.store import AuditRow, ChainedRow, Resealed, Retagged, Sealed, SealedSettings, Store
+from bondstone.registry.store import (
+    Adopted,
+    AuditRow,
+    ChainedRow,
+    JournalLine,
+    Lease,
+    Overtaken,
+    Relined,
+    Resealed,
+    Retagged,
+    Sealed,
+    SealedSettings,
+    Store,
+)
 
 KIND = "secret"
 KEY = (1).to_bytes(4)
@@ -40,6 +53,15 @@ def sealed(version: int, text: bytes = b"text", key: bytes = KEY) -> Sealed:
 
 def tag(text: bytes = b"", key: bytes = KEY) -> bytes:
     return key + text.ljust(32, b"\0")
+
+
+def line(number: int, name: str = "a", text: bytes = b"line") -> JournalLine:
+    """A line of the journal."""
+    return JournalLine(KIND, name, number, 100 + number, text)
+
+
+def lease(lease_id: str, name: str, until: int) -> Lease:
+    return Lease(lease_id, KIND, name, 1, "someone@here:1", 700, until)
 
 
 def refuse(seq: int, previous: bytes, row: AuditRow) -> bytes:
@@ -292,6 +314,7 @@ class StoreSuite:
         changes: list[Callable[[], object]] = [
             lambda: made.commit(head.saved(2, 9), tag(), sealed(2), audited(), refuse),
             lambda: made.commit(Head(KIND, "b", 1, 1, highest=1), tag(), sealed(1), audited(), refuse),
+            lambda: made.adopt([Adopted(Head(KIND, "b", 1, 1, highest=1), tag(), [sealed(1)])], audited(), refuse),
             lambda: made.purge(KIND, "a", 1, audited(), refuse),
             lambda: made.set_settings(SETTINGS._replace(generation=2), audited(), refuse),
             lambda: made.set_keyrings([KEYRING], [KEYRING._replace(wrapped=b"x")], audited(), refuse),
@@ -318,6 +341,91 @@ class StoreSuite:
         assert made.history(KIND, "b") == [sealed(1)]
         assert made.head(KIND, "b") == (head, tag(b"text"))
         assert [line.row.action for line in made.audit(limit=2)] == ["purge", "purge"]
+
+    def test_discard(self, made: Store) -> None:
+        """Erases what is above the highest number of a head, and nothing else."""
+        head = self.save(made)
+        made.commit(
+            head._replace(generation=2), tag(), sealed(9), audited(), sign
+        )  # a version that its head does not know
+        self.save(made, "b")
+
+        assert made.discard(head._replace(generation=2), audited("discard"), sign) == 1
+
+        assert made.history(KIND, "a") == [sealed(1)]
+        assert made.history(KIND, "b") == [sealed(1)]
+        assert made.audit(limit=1)[0].row == audited("discard")
+
+    def test_discarding_above_a_head_that_moved_on(self, made: Store) -> None:
+        """What another writer saved meanwhile stays: also the first version of a name that was never used."""
+        head = self.save(made)
+        self.save(made)
+
+        assert made.discard(head, audited("discard"), sign) == 0
+        assert made.discard(Head(KIND, "a"), audited("discard"), sign) == 0
+
+        assert made.history(KIND, "a") == [sealed(1), sealed(2)]
+
+    # --- whole names of another registry ---
+
+    @pytest.fixture
+    def brought(self) -> list[Adopted]:
+        """Two names: one with a deleted version and without another that was purged, one with nothing but its head."""
+        one = Head(KIND, "one", 9, 4, 3, 0, 5, 2, 300)
+        return [
+            Adopted(one, tag(b"one"), [sealed(2, b"deleted"), sealed(3), sealed(4, b"current"), sealed(5)]),
+            Adopted(Head(KIND, "gone", 3, 0, 0, 0, 2, 2, 400), tag(b"gone"), []),
+        ]
+
+    def test_adopt(self, made: Store, brought: list[Adopted]) -> None:
+        """Every head and version is there as it was given, for every client, and one row is on record."""
+        made.adopt(brought, audited("restore", "", 0, kind=""), sign)
+
+        for store in (made, self.beside(made)):
+            head, its_tag, versions, _ = brought[0]
+            assert store.load(store.session(), KIND, "one") == (head, its_tag, sealed(4, b"current"))
+            assert store.history(KIND, "one") == list(versions)
+            assert store.load(store.session(), KIND, "gone") == (*brought[1][:2], None)
+            assert [line.row for line in store.audit()] == [audited("restore", "", 0, kind="")]
+
+    def test_an_adopted_name_goes_on(self, made: Store, brought: list[Adopted]) -> None:
+        """The next change of it follows the generation that it came with."""
+        made.adopt(brought, audited("restore"), sign)
+
+        self.save(made, "one", b"next")
+
+        found = made.load(made.session(), KIND, "one")
+        assert found is not None
+        assert (found[0].generation, found[2]) == (10, sealed(6, b"next"))
+
+    @pytest.mark.parametrize("place", [0, 2])
+    def test_adopting_a_name_that_is_there(self, made: Store, brought: list[Adopted], place: int) -> None:
+        """First or last of them, deleted or not: `Conflict`, and none of the others is left behind."""
+        self.save(made, "a")
+        before = self.contents(made)
+        taken = Adopted(Head(KIND, "a", 1, 1, highest=1), tag(b"other"), [sealed(1, b"other")])
+
+        with pytest.raises(Conflict):
+            made.adopt([*brought[:place], taken, *brought[place:]], audited("restore"), sign)
+
+        assert self.contents(made) == before
+
+    def test_adopting_a_version_twice(self, made: Store, brought: list[Adopted]) -> None:
+        """Two versions of one number: `Conflict`, and nothing is there."""
+        before = self.contents(made)
+        head, its_tag, _ = brought[0]
+
+        with pytest.raises(Conflict):
+            made.adopt([brought[1], Adopted(head, its_tag, [sealed(4), sealed(4, b"twice")])], audited("restore"), sign)
+
+        assert self.contents(made) == before
+
+    def test_adopting_nothing(self, made: Store) -> None:
+        """No names are on record all the same."""
+        made.adopt([], audited("restore"), sign)
+
+        assert made.all_heads(("", ""), 10) == []
+        assert len(made.audit()) == 1
 
     # --- listings ---
 
@@ -376,6 +484,8 @@ class StoreSuite:
         assert [row for *_, row in versions[:2]] == [sealed(1), sealed(1)]
         assert [head.name for head, _ in heads] == ["b", "d"]
         assert made.versions_of_other_keys(2, ("secret", "b", 1), 1) == [versions[2]]
+        assert made.count_of_other_keys(2) == (4, 2)
+        assert made.count_of_other_keys(0) == (6, 4)
         assert made.heads_of_other_keys(2, ("secret", "b"), 10) == [heads[1]]
         assert made.versions_of_other_keys(2, ("", "", 0), 2) == versions[:2]
 
@@ -566,3 +676,177 @@ class StoreSuite:
         with pytest.raises(BondstoneError):
             store.settings()
         assert issubclass(Unreadable, BondstoneError)
+
+    # --- the journal and the leases ---
+
+    def put(self, store: Store, number: int, name: str = "a", text: bytes = b"line") -> JournalLine:
+        """A line of the journal, written."""
+        row = line(number, name, text)
+        store.write_journal(row, audited("rotate", name, number), sign)
+        return row
+
+    def rotations(self, store: Store) -> object:
+        """All that is there, the journal and the leases too."""
+        return self.contents(store), store.journals(("", ""), 1000), store.leases()
+
+    def test_a_journal_that_was_never_written(self, made: Store) -> None:
+        """Nothing is told as nothing."""
+        assert made.journal(KIND, "a") is None
+        assert made.journals(("", ""), 10) == []
+
+    def test_a_line_takes_the_place_of_the_one_before(self, made: Store) -> None:
+        """Of each name there is one, the last; every step is on record."""
+        self.put(made, 1)
+        self.put(made, 1, "b")
+        last = self.put(made, 2, text=bytes(range(256)))
+
+        assert self.beside(made).journal(KIND, "a") == last
+        assert type(made.journals(("", ""), 1)[0].sealed) is bytes
+        assert [line.row.version for line in made.audit_from(0, 10)] == [1, 1, 2]
+
+    @pytest.mark.parametrize("number", [1, 2, 4, 9])
+    def test_a_line_of_another_number_is_refused(self, made: Store, number: int) -> None:
+        """Who had not seen the last line changes nothing, and is told that somebody else goes on with it."""
+        self.put(made, 1)
+        self.put(made, 2)
+        before = self.rotations(made)
+
+        with pytest.raises(Overtaken):
+            made.write_journal(line(number, "a", b"other"), audited("rotate"), sign)
+
+        assert self.rotations(made) == before
+
+    def test_a_first_line_is_of_number_1(self, made: Store) -> None:
+        """There is none before it."""
+        with pytest.raises(Overtaken):
+            self.put(made, 2)
+
+        assert made.journals(("", ""), 10) == []
+
+    def test_of_several_rotators_one_writes(self, made: Store) -> None:
+        """Eight that read the same line: one of them has the next number, the first one too."""
+        for number in (1, 2):
+            start = threading.Barrier(8)
+
+            def write(mine: int, number: int = number, start: threading.Barrier = start) -> bool:
+                store = self.beside(made)
+                start.wait()
+                try:
+                    self.put(store, number, text=b"%d" % mine)
+                except Overtaken:
+                    return False
+                finally:
+                    store.close()
+                return True
+
+            with ThreadPoolExecutor(8) as pool:
+                assert list(pool.map(write, range(8))).count(True) == 1
+        assert len(made.audit_from(0, 100)) == 2
+
+    def test_a_head_moves_together_with_the_journal(self, made: Store) -> None:
+        """Version, head, line and record are of one transaction."""
+        head = self.save(made)
+        self.put(made, 1)
+        moved = head.staged(2, 200)
+
+        made.commit(moved, tag(b"two"), sealed(2), audited("stage", version=2), sign, line=line(2))
+
+        assert made.head(KIND, "a") == (moved, tag(b"two"))
+        assert made.version(KIND, "a", 2) == sealed(2)
+        assert made.journal(KIND, "a") == line(2)
+        assert [line.row.action for line in made.audit(limit=1)] == ["stage"]
+
+    @pytest.mark.parametrize("number", [1, 3])
+    def test_a_head_does_not_move_without_the_journal(self, made: Store, number: int) -> None:
+        """Somebody took over the rotation: neither version, nor head, nor record are left of the commit."""
+        head = self.save(made)
+        self.put(made, 1)
+        before = self.rotations(made)
+
+        with pytest.raises(Overtaken):
+            made.commit(head.staged(2, 200), tag(), sealed(2), audited("stage"), sign, line=line(number))
+
+        assert self.rotations(made) == before
+
+    def test_the_journal_does_not_move_without_the_head(self, made: Store) -> None:
+        """Somebody saved meanwhile: the line stays what it was."""
+        head = self.save(made)
+        self.save(made)
+        self.put(made, 1)
+        before = self.rotations(made)
+
+        with pytest.raises(Conflict) as caught:
+            made.commit(head.staged(2, 200), tag(), None, audited("stage"), sign, line=line(2))
+
+        assert not isinstance(caught.value, Overtaken)
+        assert self.rotations(made) == before
+
+    def test_the_journal_by_the_page(self, made: Store) -> None:
+        """By kind, then name, in the order of their bytes, each once."""
+        names = ["b", "a/c", "a-b", "ab", "a.b", "a_b", "0"]
+        for name in names:
+            self.put(made, 1, name)
+        found, after = [], ("", "")
+        while page := made.journals(after, 3):
+            found += [line.name for line in page]
+            after = page[-1][:2]
+
+        assert found == sorted(names)
+
+    def test_lines_are_sealed_again(self, made: Store) -> None:
+        """What is still as it was read; a line that moved on is left, and not counted."""
+        old, other = self.put(made, 1), self.put(made, 1, "b")
+        self.put(made, 2, "b", b"later")
+
+        assert made.reseal([], [], [Relined(old, b"new"), Relined(other, b"new"), Relined(line(1, "c"), b"new")]) == 1
+
+        assert made.journal(KIND, "a") == old._replace(sealed=b"new")
+        assert made.journal(KIND, "b") == line(2, "b", b"later")
+
+    def test_leases_are_taken_extended_and_released(self, made: Store) -> None:
+        """What was taken is told to everybody, in the order of kind, name and end; taking is on record."""
+        leases = [lease("1", "b", 900), lease("2", "a", 900), lease("3", "a", 800), lease("4", "a", 800)]
+        for item in leases:
+            made.take_lease(item, audited("lease", item.name), sign)
+        other = self.beside(made)
+
+        assert [item.id for item in other.leases()] == ["3", "4", "2", "1"]
+        assert other.leases()[3] == leases[0]
+        assert [line.row.action for line in made.audit_from(0, 10)] == ["lease"] * 4
+        assert other.extend_lease("3", 2**62) is True
+        assert [(item.id, item.until) for item in made.leases()][:3] == [("4", 800), ("2", 900), ("3", 2**62)]
+        other.release_lease("4")
+        other.release_lease("4")
+        assert [item.id for item in made.leases()] == ["2", "3", "1"]
+        assert made.extend_lease("4", 5) is False
+
+    def test_a_lease_is_not_taken_twice(self, made: Store) -> None:
+        """One of the same id stays as it is."""
+        made.take_lease(lease("1", "a", 900), audited("lease"), sign)
+        before = self.rotations(made)
+
+        with pytest.raises(Conflict):
+            made.take_lease(lease("1", "b", 901), audited("lease"), sign)
+
+        assert self.rotations(made) == before
+
+    def test_journal_and_leases_need_a_signature(self, made: Store) -> None:
+        """What cannot be recorded does not happen."""
+        self.put(made, 1)
+        before = self.rotations(made)
+        changes: list[Callable[[], object]] = [
+            lambda: made.write_journal(line(2), audited(), refuse),
+            lambda: made.write_journal(line(1, "b"), audited(), refuse),
+            lambda: made.take_lease(lease("1", "a", 9), audited(), refuse),
+        ]
+        for change in changes:
+            with pytest.raises(RuntimeError, match="no signature"):
+                change()
+            assert self.rotations(made) == before
+
+    def test_everybody_has_the_same_clock(self, made: Store) -> None:
+        """In microseconds, and it goes forward."""
+        times = [store.now() for store in (made, self.beside(made), made)]
+
+        assert times == sorted(times)
+        assert all(type(time) is int and 1_700_000_000 < time / 1e6 < 5_000_000_000 for time in times)
