@@ -136,7 +136,7 @@ class TestWhatIsCheckedOut:
         sh(tmp_path / "work", "push", "-q", "../root/flows.git", "main")
         save("git-repository/flows", url=f"{host.url}/flows.git", credentials="git-credentials/ci", subpath="out")
 
-        assert "leads out" in fails(InvalidBlock, lambda: git.checkout("flows", tmp_path / "down"))
+        assert "has no folder 'out'" in fails(NotFound, lambda: git.checkout("flows", tmp_path / "down"))
         assert not (tmp_path / "down").exists()
 
 
@@ -166,6 +166,35 @@ class TestWhatIsThere:
 
         assert "not committed" in fails(Conflict, lambda: git.checkout("flows", tmp_path / "down"))
         assert (tmp_path / "down/file").read_text() == "mine"
+
+    def test_a_file_in_the_way(self, host: GitHost, tmp_path: Path) -> None:
+        """One that git does not know, where the new commit has one."""
+        git.checkout("flows", tmp_path / "down")
+        (tmp_path / "down/new").write_text("mine")
+        commit(tmp_path / "work", "theirs", "new")
+        sh(tmp_path / "work", "push", "-q", "../root/flows.git", "main")
+
+        assert "would replace others" in fails(Conflict, lambda: git.checkout("flows", tmp_path / "down"))
+        assert (tmp_path / "down/new").read_text() == "mine"
+
+    def test_what_an_interrupted_one_left(self, host: GitHost, tmp_path: Path) -> None:
+        """Half of the files, and no version yet: it is gone on with."""
+        git.checkout("flows", tmp_path / "down")
+        (tmp_path / "down/.git/HEAD").write_text("ref: refs/heads/main\n")
+        (tmp_path / "down/.git/index").unlink()
+        (tmp_path / "down/file").write_text("ha")
+
+        git.checkout("flows", tmp_path / "down")
+
+        assert (tmp_path / "down/file").read_text() == "second"
+
+    def test_a_failure_spares_what_another_process_made(self, host: GitHost, tmp_path: Path) -> None:
+        """In the same folder, meanwhile."""
+        host.tokens = Other({"none"}, lambda: sh(tmp_path, "clone", "-q", "root/flows.git", "other"), tmp_path)
+
+        fails(AccessDenied, lambda: git.checkout("flows", tmp_path / "down"))
+
+        assert (tmp_path / "down/file").read_text() == "second"
 
     def test_the_environment_of_a_hook(self, host: GitHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Git tells its hooks by variables which repository they are in: it would be that one which is changed."""
@@ -430,6 +459,24 @@ class Late(set[str]):
             self._saved = True
             save("git-credentials/ci", token=SECOND)
         return self._saved and token == SECOND
+
+
+class Other(set[str]):
+    """Tokens; when one is looked up, another process has just finished a checkout into `down`."""
+
+    def __init__(self, tokens: set[str], clone: Callable[[], object], folder: Path) -> None:
+        super().__init__(tokens)
+        self._clone, self._folder = clone, folder
+
+    def __contains__(self, token: object) -> bool:
+        if not (self._folder / "other").exists():
+            self._clone()
+            for path in (self._folder / "other").iterdir():
+                target = self._folder / "down" / path.name
+                if path.name != ".git":
+                    path.rename(target)
+            (self._folder / "down/.git/HEAD").write_text("0" * 40)
+        return super().__contains__(token)
 
 
 class Watched(set[str]):

@@ -178,3 +178,15 @@ def test_a_manager_that_may_not(vendor: GitLab) -> None:
 
     with pytest.raises(AccessDenied, match="maintainer or owner of projects/42"):
         vendor.rotator.create(itself, {})
+
+
+@pytest.mark.parametrize("content", [None, {}, ["x"], [{"number": 1}]])
+def test_an_answer_that_makes_no_sense(content: object) -> None:
+    """Of a page that is no GitLab: told, and nothing is made."""
+    manager = GitCredentials(token=MANAGER)
+    with stand_in(lambda _: Said(content=content)) as url:
+        block = GitlabToken(token="glpat-x", token_id=1, url=url, owner="groups/1", manager=manager)
+        with pytest.raises(ServiceUnavailable):
+            GitlabTokens().existing(block)
+        with pytest.raises(ServiceUnavailable):
+            GitlabTokens().create(block, {})

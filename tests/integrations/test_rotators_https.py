@@ -29,6 +29,7 @@ from bondstone.integrations.https import ask, good
 from bondstone.integrations.rotators.azure import AzureAccounts
 from bondstone.integrations.rotators.gcs import GcsAccounts
 from bondstone.integrations.rotators.testing import everything
+from bondstone.integrations.within import within
 from tests.integrations.stand_in import Asked, Said, stand_in
 
 SECRET = "sent" + "inel-of-the-vendor"
@@ -45,6 +46,34 @@ def refused(kind: type[BondstoneError], call: Callable[[], Any], match: str) -> 
 
 def verify(block: Block) -> Any:
     return rotator_of(block.kind).verify(block)
+
+
+class TestWithin:
+    """A call in a thread of its own."""
+
+    def test_what_it_raises_holds_nothing_of_where_it_was(self) -> None:
+        """Neither an error of ours, raised among secrets, nor one of a vendor's."""
+
+        def ours() -> None:
+            held = SECRET[:4] + SECRET[4:]
+            raise AccessDenied(f"refused, {len(held)}")
+
+        def theirs() -> None:
+            raise KeyError(SECRET)
+
+        with pytest.raises(AccessDenied, match="refused, ") as caught:
+            within(5, "it", ours, lambda _: ServiceUnavailable("?"))
+        assert "ours" not in [entry.name for entry in caught.traceback]
+        refused(ServiceUnavailable, lambda: within(5, "it", theirs, lambda _: ServiceUnavailable("told")), "told")
+
+    def test_a_late_call(self) -> None:
+        """It is left behind."""
+        began = time.monotonic()
+        refused(
+            ServiceUnavailable, lambda: within(0.1, "it", lambda: time.sleep(2), lambda _: AccessDenied("?")), "0.1 s"
+        )
+
+        assert time.monotonic() - began < 1.5
 
 
 class TestAsk:

@@ -16,7 +16,6 @@ from bondstone.blocks import (
     Conflict,
     GitRepository,
     Handle,
-    InvalidBlock,
     MissingExtra,
     NotFound,
     ServiceUnavailable,
@@ -58,15 +57,23 @@ def _checked_out(handle: Handle[GitRepository], folder: Path) -> CheckoutReceipt
 
 @contextmanager
 def _whole(folder: Path) -> Iterator[None]:
-    """What a failure leaves is what was there before."""
-    there = folder.exists()
-    empty = folder.is_dir() and not any(folder.iterdir())
+    """What a failure leaves is what was there before; what another process has checked out there meanwhile stays."""
+    there, begun = folder.exists(), (folder / ".git").exists()
     try:
         yield
     except BaseException:
-        if not there or empty:
-            shutil.rmtree(folder / ".git" if empty else folder, ignore_errors=True)
+        if not begun and folder.is_dir() and [path.name for path in folder.iterdir()] == [".git"]:
+            shutil.rmtree(folder / ".git", ignore_errors=True)
+            if not there:
+                with suppress(OSError):
+                    folder.rmdir()
         raise
+
+
+def _is_unborn(folder: Path) -> bool:
+    """Whether nothing was ever checked out there."""
+    head = folder / ".git/HEAD"
+    return head.is_file() and head.read_text().startswith("ref:")
 
 
 def _prepared(folder: Path, block: GitRepository) -> None:
@@ -117,13 +124,15 @@ def _has(folder: Path, block: GitRepository, commit: str) -> bool:
 
 def _placed(folder: Path, block: GitRepository, commit: str) -> CheckoutReceipt:
     """The commit's files in the folder, and the folder that the block means."""
-    _git(folder, block, "-c", "advice.detachedHead=false", "checkout", "--quiet", "--force", "--detach", commit)
-    place = folder / (block.subpath or "")
-    if not place.is_dir():
+    # A link is no tree, nor is what lies behind one: a subpath cannot lead out.
+    kind = _git(folder, block, "cat-file", "-t", f"{commit}:{block.subpath or ''}", failing=True).strip()
+    if kind != "tree":
         raise NotFound(f"{block.url} has no folder '{block.subpath}' at {commit[:12]}: correct {_name(block)}")
-    if not place.resolve().is_relative_to(folder.resolve()):
-        raise InvalidBlock(f"'{block.subpath}' of {block.url} is a link that leads out of the repository")
-    return CheckoutReceipt(block.url, _name(block), block.version or 0, commit, str(place))
+    force = (
+        ["--force"] if _is_unborn(folder) else []
+    )  # over what an interrupted one left; files of others are never in the way
+    _git(folder, block, "-c", "advice.detachedHead=false", "checkout", "--quiet", *force, "--detach", commit)
+    return CheckoutReceipt(block.url, _name(block), block.version or 0, commit, str(folder / (block.subpath or "")))
 
 
 class _Unadvertised(NotFound):
@@ -207,6 +216,8 @@ def _told(errors: str, block: GitRepository) -> BondstoneError:
             f"the host of {where} showed an SSH key that is not known here: compare it with what the host publishes, "
             "then add it to ~/.ssh/known_hosts"
         )
+    if "would be overwritten" in errors:
+        return Conflict(f"files of {where} would replace others in the folder: move those away, or give another folder")
     if "unadvertised object" in errors:
         return _Unadvertised(f"{where} does not hand out commits by their id")
     if "find remote ref" in errors or "not our ref" in errors:

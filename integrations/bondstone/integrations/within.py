@@ -20,9 +20,9 @@ def within[T](seconds: float, what: str, call: Callable[[], T], fault: Callable[
         try:
             answers.put((call(), None))
         except BondstoneError as error:
-            answers.put((None, bare(error)))
+            answers.put((None, error))
         except Exception as error:  # noqa: BLE001 -- whatever a vendor's library raises
-            answers.put((None, bare(fault(error))))
+            answers.put((None, fault(error)))
 
     Thread(target=run, daemon=True).start()
     try:

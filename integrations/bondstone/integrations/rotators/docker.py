@@ -8,11 +8,12 @@ from urllib.parse import urlencode, urlsplit
 from bondstone.blocks import ServiceUnavailable
 from bondstone.blocks.docker import DockerRegistry
 from bondstone.blocks.errors import guarded
-from bondstone.blocks.rotator import Guided, Verified
+from bondstone.blocks.rotator import DEADLINE, Guided, Verified
 from bondstone.integrations.https import Answer, ask, good
 
 _PROVES = "The registry takes this login; which images it may pull or push is not asked."
 _OPEN = "The registry answers anybody; there is no login to prove."
+_SECONDS = DEADLINE / 3  # for each of three requests
 _HUB = {"docker.io", "index.docker.io"}
 
 
@@ -24,11 +25,13 @@ class DockerRegistries(Guided):
     @guarded
     def verify(self, block: DockerRegistry) -> Verified:
         what, url = block.reference or block.host, f"{_base(block.host)}/v2/"
-        scheme, _, challenge = _challenge(ask(url, what)).partition(" ")
+        scheme, _, challenge = _challenge(ask(url, what, seconds=_SECONDS)).partition(" ")
         if scheme.lower() == "bearer":
-            answer = ask(url, what, headers={"Authorization": f"Bearer {_token(block, what, challenge)}"})
+            answer = ask(
+                url, what, headers={"Authorization": f"Bearer {_token(block, what, challenge)}"}, seconds=_SECONDS
+            )
         else:
-            answer = ask(url, what, headers=_login(block))
+            answer = ask(url, what, headers=_login(block), seconds=_SECONDS)
         good(answer, what, _REMEDY)
         return Verified("GET /v2/", block.username or "anybody", _PROVES if block.username else _OPEN)
 
@@ -53,9 +56,9 @@ def _token(block: DockerRegistry, what: str, challenge: str) -> str:
     if urlsplit(realm).scheme != "https" and not _same_machine(block.host, realm):
         raise ServiceUnavailable(f"{what} asks for the login at an address that is not https: nothing was sent")
     query = {"service": fields.get("service", "")} | ({"account": block.username} if block.username else {})
-    found: dict[str, Any] = good(ask(f"{realm}?{urlencode(query)}", what, headers=_login(block)), what, _REMEDY).json(
-        what
-    )
+    found: dict[str, Any] = good(
+        ask(f"{realm}?{urlencode(query)}", what, headers=_login(block), seconds=_SECONDS), what, _REMEDY
+    ).json(what)
     return str(found.get("token") or found.get("access_token") or "")
 
 

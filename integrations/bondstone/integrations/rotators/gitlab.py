@@ -8,14 +8,16 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from bondstone.blocks import Conflict, InvalidSettings, NotFound, ServiceUnavailable
 from bondstone.blocks.errors import guarded
 from bondstone.blocks.git import GitCredentials
 from bondstone.blocks.gitlab import GitlabToken
-from bondstone.blocks.rotator import Verified
+from bondstone.blocks.rotator import DEADLINE, Verified
 from bondstone.integrations.https import Answer, ask, good
+from bondstone.integrations.within import within
 
 _PROVES = "GitLab knows the token, and it is not revoked; which of its rights are enough is not asked."
 _MOST_PAGES = 20  # of 100 tokens
@@ -33,12 +35,15 @@ class GitlabTokens:
 
     @guarded
     def existing(self, block: GitlabToken) -> Sequence[str]:
-        return sorted(_active(block))
+        return _bounded(block, lambda: sorted(_active(block)))
 
     @guarded
     def create(self, block: GitlabToken, given: Mapping[str, Any]) -> GitlabToken:
         if given:
             raise InvalidSettings(f"GitLab makes the new token of {_name(block)}: give no fields")
+        return _bounded(block, lambda: self._made(block))
+
+    def _made(self, block: GitlabToken) -> GitlabToken:
         model = _managed(block, "GET", f"/{block.token_id}").json(_name(block))
         wanted = {key: model[key] for key in ("name", "scopes", "access_level")} | {"expires_at": self._end(model)}
         made = _managed(block, "POST", "", wanted).json(_name(block))
@@ -66,15 +71,15 @@ class GitlabTokens:
     @guarded
     def retire(self, old: GitlabToken, block: GitlabToken) -> None:
         _check_not_current(old, block)
-        _revoke(block, str(old.token_id))
+        _bounded(block, lambda: _revoke(block, str(old.token_id)))
 
     @guarded
     def discard(self, before: Sequence[str], new: GitlabToken | None, block: GitlabToken) -> None:
-        made = set(_active(block)) - {*before, str(block.token_id)}
+        made = set(self.existing(block)) - {*before, str(block.token_id)}
         if new is not None:
             made &= {str(new.token_id)}
         for token_id in sorted(made):
-            _revoke(block, token_id)
+            _bounded(block, partial(_revoke, block, token_id))
 
     def _end(self, model: dict[str, Any]) -> str:
         """As many days from now as the old one had from its beginning."""
@@ -82,6 +87,17 @@ class GitlabTokens:
         with suppress(KeyError, TypeError, ValueError):
             days = (date.fromisoformat(model["expires_at"]) - date.fromisoformat(model["created_at"][:10])).days
         return (self._today() + timedelta(days=max(1, min(days, _MOST_DAYS)))).isoformat()
+
+
+def _bounded[T](block: GitlabToken, call: Callable[[], T]) -> T:
+    """A few requests, within the deadline of a step."""
+    return within(DEADLINE, f"GitLab ({_name(block)})", call, lambda error: _strange(block, error))
+
+
+def _strange(block: GitlabToken, error: Exception) -> ServiceUnavailable:
+    return ServiceUnavailable(
+        f"GitLab's answer for {_name(block)} is not understood ({type(error).__name__}): correct its url"
+    )
 
 
 def _active(block: GitlabToken) -> Iterator[str]:

@@ -25,8 +25,6 @@ class IcechunkRepos(Holder):
 
 def _read(block: IcechunkRepo) -> Verified:
     vendor = need("icechunk", "icechunk")
-    if block.path is not None and not (folder(block) / "repo").exists():  # icechunk would make the folder
-        raise _none(block)
     repository = vendor.Repository.open(
         _storage(vendor, block), config=vendor.RepositoryConfig(storage=_patience(vendor))
     )
