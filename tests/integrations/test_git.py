@@ -195,6 +195,7 @@ class TestWhatIsThere:
         fails(AccessDenied, lambda: git.checkout("flows", tmp_path / "down"))
 
         assert (tmp_path / "down/file").read_text() == "second"
+        assert (tmp_path / "down/.git/HEAD").is_file()
 
     def test_the_environment_of_a_hook(self, host: GitHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Git tells its hooks by variables which repository they are in: it would be that one which is changed."""
