@@ -141,9 +141,8 @@ def test_a_lease_while_it_is_retired(place: InMemory, point: str) -> None:
             refusals.append(str(caught.value))
 
     place.rotation().rotate()
-    place.pass_seconds(MAX_TTL + 1)
     place.vendor.during = lambda call: take(f"vendor: {call}")
-    place.rotation(at=take).finish()
+    place.rotation(at=take).finish(at_once=True)
 
     assert len(refusals) == 1
     assert place.store.leases() == []

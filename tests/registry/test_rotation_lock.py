@@ -11,7 +11,7 @@ import pytest
 from bondstone.registry import Conflict, Registry
 from bondstone.registry.errors import AccessDenied
 from bondstone.registry.log import actor
-from bondstone.registry.rotation import Rotation
+from bondstone.registry.rotation import Rotation, due
 from bondstone.registry.sqlite import SqliteDatabase
 from bondstone.registry.store import JournalLine, Overtaken
 from tests.registry.processes import at_once
@@ -201,6 +201,22 @@ def test_about_to_promote(place: InMemory) -> None:
     assert place.step().step == "undone"
 
 
+def test_one_under_way_is_not_due(place: InMemory) -> None:
+    """`--due` leaves it to who is at it, until the lock has ended."""
+    found: list[int] = []
+
+    def watch() -> None:
+        found.append(len(due(place.registry)))
+        place.store.ahead += LOCK
+        found.append(len(due(place.registry)))
+        place.store.ahead -= LOCK
+
+    meanwhile(place, "verify", watch)
+    place.rotation().rotate()
+
+    assert found == [0, 1]
+
+
 def test_the_token_grows_with_each_holder(place: InMemory) -> None:
     """And the line's number with each step."""
     refused(place)
@@ -304,7 +320,7 @@ ROTATE = """
 import sys
 from pathlib import Path
 from bondstone.registry import Conflict, Registry
-from bondstone.registry.rotation import Rotation
+from bondstone.registry.rotation import Rotation, due
 from tests.registry.vendor import KEY, KIND, NAME, KeysOf, Later, SqliteDatabase, Vendor
 folder = Path(sys.argv[1])
 registry = Registry.open(Later(SqliteDatabase(folder / "registry.db")), KEY)
