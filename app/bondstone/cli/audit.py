@@ -31,7 +31,7 @@ def audit(since: str | None, reference: str | None, limit: int, offset: int, *, 
     if as_json:
         output.emit_json([{**_event(row), "proved": proved} for row, proved in rows])
     else:
-        output.table(("time", "actor", "action", "reference", "outcome"), [_cells(*line) for line in rows])
+        output.table(("time", "actor", "action", "reference", "outcome"), [_cells(row, proved) for row, proved in rows])
     if any(not proved for _, proved in rows):
         output.note(
             "rows that are not proved were changed or put in, or are from before there was a chain: see 'bondstone audit verify'"

@@ -6,7 +6,8 @@ from typing import Any
 import typer
 
 from bondstone.blocks import Block, BondstoneError, find, rotation
-from bondstone.blocks.rotator import Verified, rotator_of
+from bondstone.blocks.rotated import Rotated, Standing, Verified
+from bondstone.blocks.rotator import rotator_of
 from bondstone.cli import output
 from bondstone.cli.ask import at_terminal, confirmed
 from bondstone.cli.faults import Usage
@@ -76,7 +77,7 @@ def _warn(reference: Reference, *, yes: bool) -> None:
 def _due(*, as_json: bool) -> None:
     lines: list[dict[str, Any]] = []
 
-    def tell(name: Reference, done: rotation.Rotated | BondstoneError) -> None:
+    def tell(name: Reference, done: Rotated | BondstoneError) -> None:
         if isinstance(done, BondstoneError):
             output.note(str(done))
             lines.append({"reference": name, "error": done.code})
@@ -110,7 +111,7 @@ def _expiry(verified: Verified) -> str:
     return f"expires {output.clock(verified.expires_at)}\n" if verified.expires_at else ""
 
 
-def _say(done: rotation.Rotated, *, as_json: bool) -> None:
+def _say(done: Rotated, *, as_json: bool) -> None:
     if as_json:
         output.emit_json(_object(done))
         return
@@ -127,7 +128,7 @@ def _say(done: rotation.Rotated, *, as_json: bool) -> None:
         output.note(f"{'by hand, then' if done.step == 'current' else 'by hand, now'}: {done.remedy}")
 
 
-def _object(done: rotation.Rotated) -> dict[str, Any]:
+def _object(done: Rotated) -> dict[str, Any]:
     at = done.retire_at.isoformat() if done.retire_at else None
     return {**done._asdict(), "retire_at": at, "verified": _verified(done.verified)}
 
@@ -147,7 +148,7 @@ def rotations(*, as_json: bool) -> None:
     output.table(columns, map(_row, lines))
 
 
-def _row(line: rotation.Standing) -> tuple[str, ...]:
+def _row(line: Standing) -> tuple[str, ...]:
     state = f"{line.step} ({line.why})" if line.why else line.step
     times = [output.clock(at) if at else "" for at in (line.retire_at, line.leased_until, line.expires_at)]
     return line.reference, str(line.version), _age(line.changed_at), state, times[0], line.holder, *times[1:]
@@ -158,7 +159,7 @@ def _age(since: datetime) -> str:
     return f"{days} d" if days else "today"
 
 
-def _line(line: rotation.Standing) -> dict[str, Any]:
+def _line(line: Standing) -> dict[str, Any]:
     return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in line._asdict().items()}
 
 

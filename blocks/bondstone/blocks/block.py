@@ -50,7 +50,7 @@ from bondstone.registry import (
 from bondstone.registry.names import kebab
 
 if TYPE_CHECKING:
-    from bondstone.blocks.rotation import Rotated
+    from bondstone.blocks.rotated import Rotated
 
 _HERE = __file__.removesuffix("block.py")  # a warning is told at the line of the one who called
 

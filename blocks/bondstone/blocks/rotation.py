@@ -1,45 +1,19 @@
 """Rotate a block's credential: the engine of the registry, driven by the rotator of the block's kind."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from bondstone.blocks import document
 from bondstone.blocks.block import Block, _load, _stored
 from bondstone.blocks.catalog import find
 from bondstone.blocks.errors import guarded
 from bondstone.blocks.expiry import expiry_in
-from bondstone.blocks.rotator import Verified, rotator_of
+from bondstone.blocks.rotated import Rotated, Standing, Verified
+from bondstone.blocks.rotator import rotator_of
 from bondstone.registry import BondstoneError, Conflict, InvalidName, Reference, Registry, current_registry
 from bondstone.registry.journal import GRACE, UNPROMOTED, Step
 from bondstone.registry.results import when
 from bondstone.registry.rotation import Rotation, due
-
-
-class Rotated(NamedTuple):
-    """Where a rotation stands."""
-
-    reference: Reference
-    step: str  # "current", "retired", "rolled-back", "undone", or where an earlier step stopped
-    version: int  # the current one
-    retires: int  # the one whose credential goes; 0: none
-    retire_at: datetime | None  # not before
-    verified: Verified | None  # what the vendor said of the new credential; None if nobody could be asked
-    remedy: str  # what is left to be done by hand; empty if nothing is
-
-
-class Standing(NamedTuple):
-    """One block's line in the table of rotations."""
-
-    reference: Reference
-    version: int
-    changed_at: datetime
-    step: str  # empty: never rotated
-    retire_at: datetime | None
-    holder: str  # who is rotating it now
-    why: str  # code of the error that stopped the last attempt
-    leased_until: datetime | None
-    expires_at: datetime | None  # when the credential ends, where it says so
 
 
 class VendorSource:

@@ -1,25 +1,16 @@
 """How credentials are replaced at their source: what an integration writes for its vendor, and how that is found."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from bondstone.blocks.block import Block
+from bondstone.blocks.rotated import Verified
 from bondstone.registry import Conflict, InvalidSettings
 
 GROUP = "bondstone.rotators"  # entry points: the kind → a `Rotator` object
 DEADLINE = 30.0  # seconds, for every call to a vendor
-
-
-class Verified(NamedTuple):
-    """What a vendor said of a credential. Nothing in it is secret."""
-
-    by: str  # what was called, such as "sts:GetCallerIdentity"
-    identity: str  # who the vendor says that it is
-    proves: str  # one sentence, with what it does not prove
-    expires_at: datetime | None = None  # where the vendor tells
 
 
 class Rotator[B: Block](Protocol):
