@@ -36,6 +36,10 @@ KINDS = [
     (["ls", "--kind", "?"], INVALID_NAME, f"illegal kind '?': {KIND_RULE} 'aws-credentials'"),
 ]
 NAMES = [
+    (
+        ["save", "s3-bucket/x", "bucket=reports", "credentials=secret/token"],
+        "s3-bucket: field 'credentials': expected a reference such as 'aws-credentials/name'",
+    ),
     (["save", "secret/My Token", "value=@TOKEN"], f"illegal name 'My Token': {NAME_RULE}; for example 'my-token'"),
     (["save", "secret/PROD", "value=@TOKEN"], f"illegal name 'PROD': {NAME_RULE}; for example 'prod'"),
     (["show", "secret/token "], f"illegal name 'token ': {NAME_RULE}; for example 'token'"),
@@ -116,10 +120,6 @@ FIELDS = [
     (
         ["s3-bucket/x", "bucket=reports", "credentials=prod"],
         "s3-bucket: field 'credentials': takes the name of a saved block: aws-credentials/NAME",
-    ),
-    (
-        ["s3-bucket/x", "bucket=reports", "credentials=secret/token"],
-        "s3-bucket: field 'credentials': expected a reference such as 'aws-credentials/name'",
     ),
     (
         ["icechunk-repo/x", "path=/data", "virtual_chunk_credentials={s3://x/: a}"],

@@ -11,7 +11,10 @@ from tests.app.program import COMMANDS
 
 HEAVY = {"sqlalchemy", "alembic", "rich", "asyncio", "boto3", "botocore", "obstore", "s3fs", "icechunk", "arraylake", "zarr", "xarray",
     "prefect", "distributed", "dask", "numpy", "pandas", "psycopg", "hvac", "requests", "httpx", "keyring", "moto"}  # fmt: skip
-NEEDED = {"copy": {"sqlalchemy", "alembic", "asyncio"}}  # it makes a registry
+NEEDED = {
+    "copy": {"sqlalchemy", "alembic", "asyncio"},  # it makes a registry
+    "import aws-secrets-manager": {"boto3", "botocore", "requests", "asyncio"},
+}
 TRIED = [
     *(["--help"], ["--version"], ["init"], ["save", "secret/y", "value=@TMP/v"], ["show", "secret/missing"]),
     *(
@@ -32,6 +35,24 @@ TRIED = [
         ["key", "remove", "none", "--yes"],
         ["backup", "TMP/backup", "--key-file", "TMP/keys/b"],
         ["restore", "TMP/none"],
+    ),
+    *(
+        ["rotate", "secret/x", "value=@TMP/v"],
+        ["rotate", "--due"],
+        ["rollback", "secret/x"],
+        ["verify", "secret/x"],
+        ["rotations"],
+    ),
+    *(
+        ["run", "--", "true"],
+        ["render", "TMP/plain.toml"],
+        ["plan", "TMP/blocks.yaml"],
+        ["apply", "TMP/blocks.yaml"],
+        ["import", "dotenv", "TMP/plain.env"],
+        ["import", "airflow", "TMP/plain.env"],
+        ["import", "prefect"],
+        ["import", "aws-secrets-manager"],
+        ["export", "dotenv", "secret/x"],
     ),
     *(["copy", "--to", "sqlite:///TMP/other/copy.db"], ["doctor"], ["completion", "bash"], ["demo", "--help"]),
 ]
@@ -54,7 +75,8 @@ def test_a_start_imports_little(home: Path, tmp_path: Path, arguments: list[str]
     """No command loads a vendor's library, nor SQLAlchemy and Alembic where nothing is made; rich is for terminals."""
     Secret(value="v").save("x")
     S3Bucket(bucket="reports").save("b")
-    (tmp_path / "v").write_text("v")
+    for name, text in {"v": "w", "plain.toml": "", "plain.env": "A=b\n", "blocks.yaml": "secret/y: {}\n"}.items():
+        (tmp_path / name).write_text(text)
     typed = [word.replace("TMP", str(tmp_path)) for word in arguments]
     code = (
         f"import sys, atexit; sys.argv = ['bondstone', *{typed}]\n"
@@ -66,4 +88,4 @@ def test_a_start_imports_little(home: Path, tmp_path: Path, arguments: list[str]
     loaded = {name.partition(".")[0] for name in ended.stderr.split()}
     assert "unexpected" not in ended.stderr
     assert {"typer", "bondstone"} <= loaded
-    assert loaded & HEAVY <= NEEDED.get(arguments[0], set())
+    assert loaded & HEAVY <= NEEDED.get(" ".join(arguments[: 2 if arguments[0] == "import" else 1]), set())

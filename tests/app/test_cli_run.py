@@ -49,7 +49,8 @@ def run(*arguments: str, **environment: str) -> Ended:
 @contextmanager
 def running(*command: str) -> Iterator[tuple[subprocess.Popen[bytes], list[int]]]:
     """The program with `command` in it, which has said 'ready'; and the numbers it said."""
-    process = subprocess.Popen([*PROGRAM, "run", "--", *command], stdout=subprocess.PIPE, env=os.environ)
+    pipe = subprocess.PIPE  # not our own input, which may be at its end
+    process = subprocess.Popen([*PROGRAM, "run", "--", *command], stdin=pipe, stdout=pipe, env=os.environ)
     numbers = [process.pid]
     try:
         assert process.stdout
@@ -60,7 +61,9 @@ def running(*command: str) -> Iterator[tuple[subprocess.Popen[bytes], list[int]]
         with suppress(ProcessLookupError):  # after a failure the program goes on
             os.kill(numbers[0], signal.SIGKILL)
         process.wait(10)
+        assert process.stdin
         assert process.stdout
+        process.stdin.close()
         process.stdout.close()
 
 

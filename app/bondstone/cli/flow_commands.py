@@ -13,8 +13,12 @@ _SETTINGS: dict[str, Any] = {
     "rich_markup_mode": "rich" if output.terminal() else None,
     "context_settings": {"help_option_names": ["-h", "--help"]},
 }
-import_app = typer.Typer(help="Save what another program keeps as blocks.", **_SETTINGS)
-export_app = typer.Typer(help="Write blocks for another program.", **_SETTINGS)
+import_app = typer.Typer(
+    help="Save what another program keeps as blocks.\n\n\b\nExample:\n  bondstone import dotenv .env", **_SETTINGS
+)
+export_app = typer.Typer(
+    help="Write blocks for another program.\n\n\b\nExample:\n  bondstone export dotenv secret/token", **_SETTINGS
+)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE", help="YAML that describes blocks.")]
@@ -50,8 +54,8 @@ def run(
 
     \b
     Example:
-      TOKEN=bondstone://secret/token bondstone run -- python flow.py
       bondstone run --env-file .env -- python flow.py
+      TOKEN=bondstone://secret/token bondstone run -- python flow.py
     """
     from bondstone.cli.run import run
 
@@ -132,7 +136,6 @@ def import_airflow(
 
     \b
     Example:
-      airflow connections export connections.json
       bondstone import airflow connections.json
     """
     from bondstone.cli.imports import airflow, imported

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from bondstone.blocks import Block, BondstoneError, InvalidName, NotFound, Reference, UnknownKind, catalog, find
 from bondstone.blocks.describe import Field, fields_of, summary
+from bondstone.blocks.errors import NotLoaded
 from bondstone.cli.ask import asked, say
 from bondstone.cli.fields import answer
 from bondstone.registry import NoRegistry, current_registry
@@ -76,6 +77,8 @@ def _fault(kind: type[Block], name: str, given: dict[str, Any]) -> str | None:
     """What is wrong with that field, as far as can be told without the ones to come."""
     try:
         kind.__pydantic_validator__.validate_python(dict(given))
+    except NotLoaded as error:  # the block that was just named
+        return str(error)
     except ValidationError as error:
         of_field = (name, kind.model_fields[name].alias)
         lines = [line for line in error.errors(include_input=False, include_url=False) if line["loc"][:1]]
