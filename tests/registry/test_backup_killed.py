@@ -88,13 +88,15 @@ def names_there(url: str) -> int:
 def test_kills_at_random_moments(
     registry: Registry, archive: Path, tmp_path: Path, where: str, request: pytest.FixtureRequest
 ) -> None:
-    """Ten kills: each leaves nothing, or an unfinished registry that nobody can use, or a whole one; the next restore ends it."""
+    """Ten kills, and more until one was in the middle: each leaves nothing, or an unfinished registry that nobody can use, or a whole one; the next restore ends it."""
     seed = random.SystemRandom().randrange(2**32)
     print(f"{seed=}")  # noqa: T201 -- shown when the test fails
     moments, unfinished = random.Random(seed), 0
     postgres: Server | None = request.getfixturevalue("postgres") if where == "postgresql" else None
 
-    for number in range(5):
+    for number in range(30):
+        if number >= 5 and unfinished:
+            break
         url = f"sqlite:///{tmp_path}/new-{number}.db" if postgres is None else postgres.url(postgres.database())
         for _ in range(2):  # the second goes on where the first was
             killed(archive, url, moments)
