@@ -357,7 +357,7 @@ class TestRefusals:
 
     def test_fields_for_a_pair(self, pair: Pair) -> None:
         """Its password is not given, it is made."""
-        with pytest.raises(InvalidSettings, match="give no fields"):
+        with pytest.raises(Conflict, match="leave password out"):
             rotations.rotate("database-credentials/dwh", password="by hand")
 
 

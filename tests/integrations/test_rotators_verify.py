@@ -205,7 +205,7 @@ class TestByHand:
 
     @pytest.mark.parametrize("kind", ["ssh-key", "git-credentials", "arraylake-token", "http-webhook"])
     def test_it_is_said_where_the_old_one_is_revoked(self, kind: str) -> None:
-        assert rotator_of(kind).guided
+        assert rotator_of(kind).guided(None)
         assert "old" in rotator_of(kind).remedy
         assert rotator_of(kind).remedy != Guided.remedy
 

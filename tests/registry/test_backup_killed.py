@@ -88,7 +88,7 @@ def names_there(url: str) -> int:
 def test_kills_at_random_moments(
     registry: Registry, archive: Path, tmp_path: Path, where: str, request: pytest.FixtureRequest
 ) -> None:
-    """Ten kills, and more until one was in the middle: each leaves nothing, or an unfinished registry that nobody can use, or a whole one; the next restore ends it."""
+    """Ten kills, or more: each leaves nothing, or an unfinished registry that nobody can use, or a whole one; the next restore ends it."""
     seed = random.SystemRandom().randrange(2**32)
     print(f"{seed=}")  # noqa: T201 -- shown when the test fails
     moments, unfinished = random.Random(seed), 0

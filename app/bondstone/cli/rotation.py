@@ -58,8 +58,10 @@ def _one_thing(
 def _fields(reference: Reference, words: list[str]) -> dict[str, Any]:
     """The fields that were given; on a terminal, a kind that is rotated by hand asks for its secrets."""
     kind = find(reference.kind)
-    if not words and at_terminal() and rotator_of(reference.kind).guided:
-        words = [name for name, value in Block.load(reference) if hasattr(value, "get_secret_value")]
+    if not words and at_terminal():
+        block = Block.load(reference)
+        if rotator_of(reference.kind).guided(block):
+            words = [name for name, value in block if hasattr(value, "get_secret_value")]
     return some(kind, words)
 
 

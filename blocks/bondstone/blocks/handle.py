@@ -135,9 +135,16 @@ class Handle[B: Block]:
 def live[B: Block](block: type[B], name: str, *, ttl: float | None = None) -> Handle[B]:
     """A handle on the current version of `name`.
 
-    `ttl` is in seconds: 60, or the registry's `max_ttl` if that is less. A larger one is refused.
+    `ttl` is in seconds: 60, or the registry's `max_ttl` if that is less. A larger one is refused. On a registry that is shared, a process
+    has one handle for all who ask for the same, so that a task that is called often asks the server seldom.
     """
-    return Handle(block, name, current_registry(), ttl=ttl)
+    registry = current_registry()
+    if registry.tells_changes:
+        return Handle(block, name, registry, ttl=ttl)
+    key = (block, name, *registry.address, ttl)
+    if key not in _handles:
+        _handles.setdefault(key, Handle(block, name, registry, ttl=ttl))
+    return cast("Handle[B]", _handles[key])
 
 
 def _arrived[B: Block](block: type[B], name: str, url: str, registry_id: str, ttl: float) -> Handle[B]:
@@ -148,4 +155,4 @@ def _arrived[B: Block](block: type[B], name: str, url: str, registry_id: str, tt
     return cast("Handle[B]", _handles[key])
 
 
-_handles: dict[tuple[type[Block], str, str, str, float], Handle[Any]] = {}
+_handles: dict[tuple[type[Block], str, str, str, float | None], Handle[Any]] = {}

@@ -25,9 +25,15 @@ class VendorSource:
         self.verified: Verified | None = None
 
     def existing(self, current: int) -> Sequence[str]:
-        if self.rotator.guided:
+        block = self._block(current)
+        guided = self.rotator.guided(block)
+        if self._given and not guided:
+            raise Conflict(
+                f"the new credential of {self._reference} is made for it: leave {', '.join(self._given)} out, or save instead"
+            )
+        if guided:
             self.create(current)  # what was given is checked before anything is written
-        return cast("Sequence[str]", self.rotator.existing(self._block(current)))
+        return cast("Sequence[str]", self.rotator.existing(block))
 
     def create(self, current: int) -> bytes:
         new: Block = self.rotator.create(self._block(current), self._given)
@@ -163,10 +169,6 @@ def _rotation(
         raise InvalidName(f"a rotation is of a name, '{parsed.kind}/{parsed.name}': leave the rest of '{parsed}' out")
     cls, registry = find(parsed.kind), current_registry()
     source = VendorSource(cls, parsed, registry, fields)
-    if fields and not source.rotator.guided:
-        raise Conflict(
-            f"the credential of a {parsed.kind} is made by its vendor: leave {', '.join(fields)} out, or save instead"
-        )
     return parsed, source, Rotation(registry, parsed.kind, parsed.name, source, at=at)
 
 

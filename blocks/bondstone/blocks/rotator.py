@@ -21,8 +21,9 @@ class Rotator[B: Block](Protocol):
     `ServiceUnavailable` if it does not answer in time, and show no value, in no traceback either.
     """
 
-    guided: bool
-    """Whether a person makes the new credential at the vendor and gives its fields. Such a rotator is told what was given."""
+    def guided(self, block: B) -> bool:
+        """Whether a person makes the new credential at the vendor, and gives its fields to `create`."""
+        ...
 
     def existing(self, block: B) -> Sequence[str]:
         """Ids of the credentials that the vendor has for the same user now; empty where it tells none.
@@ -68,7 +69,9 @@ class Guided:
     The base of rotators for vendors without an interface for it.
     """
 
-    guided = True
+    def guided(self, block: Any) -> bool:
+        return True
+
     remedy = "revoke the old one at its source"
 
     def existing(self, block: Block) -> Sequence[str]:

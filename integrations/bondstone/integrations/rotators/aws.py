@@ -32,7 +32,8 @@ _PROVES = "STS knows the key and whose it is; what that user may do is not asked
 class AwsKeys:
     """The access key of an IAM user, who replaces it with the rights of the key itself."""
 
-    guided = False
+    def guided(self, block: AwsCredentials) -> bool:
+        return False
 
     def __init__(
         self,

@@ -31,7 +31,8 @@ _WHO = "SELECT rolname, nullif(rolvaliduntil, 'infinity') FROM pg_roles WHERE ro
 class DatabasePasswords(Guided):
     """The password of a login role, replaced by that of its pair."""
 
-    guided = True  # for blocks without a pair; the others refuse fields
+    def guided(self, block: Any) -> bool:
+        return block.rotates_with is None
 
     def existing(self, block: DatabaseCredentials) -> Sequence[str]:  # type: ignore[override]
         """Which of the two can log in: the one of `block`, or there is no room."""
