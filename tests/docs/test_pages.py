@@ -59,3 +59,11 @@ def run(page: Path, namespace: dict[str, object]) -> None:
     for line, language, text in blocks(page):
         if language == "python":
             exec(compile("\n" * (line - 1) + text, str(page), "exec"), namespace)
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=named)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Those to other files of the project."""
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
+
+    assert not [link for link in links if "://" not in link and not (page.parent / link).exists()]

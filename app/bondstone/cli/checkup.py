@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from bondstone.blocks.expiry import expiry_in
+from bondstone.blocks.expiry import expiries
 from bondstone.registry import BondstoneError, KeyMissing, Listed, NoRegistry, Registry, Settings, current_registry
 from bondstone.registry.providers import KINDS
 from bondstone.registry.results import when
@@ -85,10 +85,10 @@ def _content(registry: Registry) -> Iterator[Finding]:
 def _expiries(registry: Registry, listed: list[Listed]) -> Iterator[Finding]:
     """Credentials that have ended, and those that will soon."""
     now = datetime.now(UTC)
-    ends = [(str(item.reference), expiry_in(registry, item.kind, item.name)) for item in listed if item.readable]
-    if ended := [name for name, at in ends if at and at <= now]:
+    ends = expiries(registry, listed).items()
+    if ended := [name for name, at in ends if at <= now]:
         yield Finding("warn", "expiry", f"expired: {_some(ended)}; rotate them, or save new versions")
-    if soon := [f"{name} ({at:%Y-%m-%d})" for name, at in ends if at and now < at <= now + _SOON]:
+    if soon := [f"{name} ({at:%Y-%m-%d})" for name, at in ends if now < at <= now + _SOON]:
         yield Finding("warn", "expiry", f"expire within {_SOON.days} days: {_some(soon)}")
 
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from bondstone.blocks import find
-from bondstone.blocks.expiry import expiry_in
+from bondstone.blocks.expiry import expiries
 from bondstone.cli import output
 from bondstone.cli.references import whole
 from bondstone.registry import Listed, NoRegistry, NotFound, Registry, Version, current_registry
@@ -38,10 +38,7 @@ def ls(kind: str | None, limit: int | None, offset: int, *, as_json: bool) -> No
 
 def _ends(registry: Registry, listed: list[Listed]) -> dict[str, str]:
     """When the credentials end that say so, by reference; of so many blocks, since each is opened."""
-    times = {
-        item.reference: expiry_in(registry, item.kind, item.name) for item in listed[:_MOST_OPENED] if item.readable
-    }
-    return {reference: at.isoformat() for reference, at in times.items() if at}
+    return {reference: at.isoformat() for reference, at in expiries(registry, listed[:_MOST_OPENED]).items()}
 
 
 def _row(item: Listed) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from bondstone.blocks.secret_values import SecretData, SecretStr
-from bondstone.registry import BondstoneError, Registry
+from bondstone.registry import Listed, Reference, Registry
 
 if TYPE_CHECKING:
     from bondstone.blocks.block import Block
@@ -41,12 +41,11 @@ def stored_expiry(content: bytes) -> datetime | None:
         return None
 
 
-def expiry_in(registry: Registry, kind: str, name: str) -> datetime | None:
-    """As `expires_at`, of what is current under a name. Not recorded as a read: a time comes out, and nothing else."""
-    try:
-        return stored_expiry(registry._current(kind, name).content)
-    except BondstoneError:  # unreadable, or deleted meanwhile
-        return None
+def expiries(registry: Registry, listed: Iterable[Listed]) -> dict[str, datetime]:
+    """By reference, when that ends which says so, of what is current in a listing. On record as one `look`."""
+    opened = registry.look_over((item.kind, item.name) for item in listed if item.readable)
+    ends = ((Reference(kind, name), stored_expiry(content)) for kind, name, content in opened)
+    return {reference: end for reference, end in ends if end}
 
 
 def _of_all(items: Iterable[tuple[str, Any]]) -> Iterator[datetime]:

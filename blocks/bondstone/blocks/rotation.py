@@ -7,7 +7,7 @@ from bondstone.blocks import document
 from bondstone.blocks.block import Block, _load, _stored
 from bondstone.blocks.catalog import find
 from bondstone.blocks.errors import guarded
-from bondstone.blocks.expiry import expiry_in
+from bondstone.blocks.expiry import expiries
 from bondstone.blocks.rotated import Rotated, Standing, Verified
 from bondstone.blocks.rotator import rotator_of
 from bondstone.registry import BondstoneError, Conflict, InvalidName, Reference, Registry, current_registry
@@ -141,8 +141,9 @@ def rotations() -> list[Standing]:
     now = registry.shared_now()
     steps = {(kind, name): step for kind, name, step in registry.journal.all()}
     leases = {(lease.kind, lease.name): lease.until for lease in registry.leases.all()}
-    lines = []
-    for item in registry.list():
+    lines, listed = [], registry.list()
+    ends = expiries(registry, listed)
+    for item in listed:
         step = steps.get((item.kind, item.name), Step()) or Step("unreadable")
         until = leases.get((item.kind, item.name))
         lines.append(
@@ -155,7 +156,7 @@ def rotations() -> list[Standing]:
                 step.holder if step.until > now else "",
                 step.why,
                 when(until) if until else None,
-                expiry_in(registry, item.kind, item.name),
+                ends.get(item.reference),
             )
         )
     return lines
