@@ -92,6 +92,21 @@ def test_a_save_after_a_rotation_is_what_is_rolled_back() -> None:
     assert Secret.load("a").get() == "second"
 
 
+def test_a_save_with_the_old_key(vendor: "Vendor", monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another field was changed, by somebody who had loaded the block before the rotation: the key in it is not removed."""
+    before = Vended.load("v")
+    Vended.rotate("v")
+    Vended(token=before.token, note="changed").save("v", overwrite=True)
+    forget_the_old_max_ttl(monkeypatch)
+
+    with pytest.raises(Conflict, match="@2 is in its grace"):
+        rotation.finish("test-rotation-vended/v")
+    monkeypatch.setattr(current_registry(), "shared_now", lambda: int(4e15))
+    rotation.finish("test-rotation-vended/v")
+
+    assert vendor.keys == ["key-1"]
+
+
 def test_after_the_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """`finish` ends it, not before; then nobody can go back, and the next rotation may begin."""
     Secret(value="first").save("a")
@@ -243,6 +258,7 @@ class Vended(Block):
     kind = "test-rotation-vended"
 
     token: SecretStr = Field(description="It.", examples=["key-1"])
+    note: str = Field(default="", description="What it is for.")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bondstone.registry import Conflict, NotFound, Registry
+from bondstone.registry import Conflict, NotFound, Registry, ServiceUnavailable
 from bondstone.registry.registry import Then
 from bondstone.registry.rotation import Rotation, due
 from tests.registry.vendor import (
@@ -53,17 +53,23 @@ def test_undoing_touches_only_what_was_not_there_before(place: InMemory) -> None
     before = tuple(place.vendor.good())
     refused(place)
     Rotation(place.registry, KIND, NAME, Seen(place.registry, place.vendor)).rollback()
-    refused(place)
-    meanwhile(
-        place,
-        "verify",
-        lambda: place.registry.save(KIND, NAME, place.registry.load(KIND, NAME, 3).content, overwrite=True),
-    )
-    with pytest.raises(Conflict, match="was undone"):
-        Rotation(place.registry, KIND, NAME, Seen(place.registry, place.vendor)).rotate()
 
-    assert given == [(before, 2, 1), (before, 3, 4)]
-    assert set(before) < set(place.vendor.good())
+    assert given == [(before, 2, 1)]
+    assert set(before) == set(place.vendor.good())
+
+
+def test_the_new_key_saved_by_hand_is_promoted_by_hand(place: InMemory) -> None:
+    """Somebody took the key out of the pending version: it is in use, and the old one goes after a grace."""
+    refused(place)
+    save = place.registry.save
+    meanwhile(place, "verify", lambda: save(KIND, NAME, place.registry.load(KIND, NAME, 2).content, overwrite=True))
+
+    step = place.rotation().rotate()
+
+    assert (step.step, step.retires) == ("current", 1)
+    place.pass_seconds(MAX_TTL + 1)
+    place.rotation().finish()
+    settled(place.registry, place.vendor, current=3)
     assert usable(place.registry, place.vendor)
 
 
@@ -138,27 +144,41 @@ def test_a_save_in_between_undoes_the_rotation(place: InMemory, call: str) -> No
     assert place.step().step == "undone"
 
 
-@pytest.mark.parametrize("hand", ["promoted", "and saved over"])
-def test_a_pending_version_that_was_promoted_by_hand(place: InMemory, hand: str) -> None:
-    """Is promoted: its grace begins when that is noticed, and the old key is retired after it."""
+def test_a_rotations_version_is_not_promoted_by_hand(place: InMemory) -> None:
+    """It is not proved, and may be undone in this moment."""
     refused(place)
-    place.registry.promote(KIND, NAME)
-    if hand != "promoted":
-        place.registry.save(KIND, NAME, place.registry.load(KIND, NAME).content, overwrite=True)
 
-    step = place.rotation().rotate()
+    with pytest.raises(Conflict, match="is a rotation's: 'bondstone rotate' goes on with that"):
+        place.registry.promote(KIND, NAME)
 
-    assert (step.step, step.retires) == ("current", 1)
-    assert place.good(1)
-    place.pass_seconds(MAX_TTL + 1)
-    place.rotation().finish()
-    assert place.vendor.good() == {place.registry.load(KIND, NAME).content.decode(): True}
+    assert place.rotation().rollback().step == "undone"
+    with pytest.raises(Conflict, match="no pending version"):
+        place.registry.promote(KIND, NAME)
+    place.registry.stage(KIND, NAME, place.registry.load(KIND, NAME).content)
+    place.registry.promote(KIND, NAME)  # one's own is
 
 
-def test_a_promotion_by_hand_is_rolled_back(place: InMemory) -> None:
-    """As one of ours: the new key is in use, and is not thrown away at once."""
+def test_what_is_undone_cannot_be_promoted_meanwhile(place: InMemory) -> None:
+    """It is let go before the vendor is asked to remove it."""
     refused(place)
-    place.registry.promote(KIND, NAME)
+    tried: list[str] = []
+
+    def promote() -> None:
+        with pytest.raises(Conflict, match="no pending version"):
+            place.registry.promote(KIND, NAME)
+        tried.append("promote")
+
+    meanwhile(place, "discard", promote)
+    place.rotation().rollback()
+
+    assert tried == ["promote"]
+    settled(place.registry, place.vendor, current=1)
+
+
+def test_the_new_key_saved_by_hand_is_rolled_back(place: InMemory) -> None:
+    """As one of ours: it is in use, and is not thrown away at once."""
+    refused(place)
+    place.registry.save(KIND, NAME, place.registry.load(KIND, NAME, 2).content, overwrite=True)
 
     assert place.rotation().rollback().step == "rolled-back"
 
@@ -196,6 +216,47 @@ def test_rolled_back_by_hand_in_the_grace(place: InMemory, how: str) -> None:
     place.rotation().finish()
 
     settled(place.registry, place.vendor, current=1)
+
+
+@pytest.mark.parametrize("how", ["finish", "rotate"])
+@pytest.mark.parametrize("rolled_back", [False, True])
+def test_saved_with_the_old_key_in_the_grace(place: InMemory, how: str, rolled_back: bool) -> None:
+    """A new version that holds the key which was to go keeps it; the other one goes, after a grace of its own."""
+    place.rotation().rotate()
+    old = place.registry.load(KIND, NAME, 1).content
+    if rolled_back:  # then it is the new one that was to go, and is saved again
+        place.rotation().rollback()
+        old = place.registry.load(KIND, NAME, 2).content
+    place.pass_seconds(MAX_TTL + 1)
+    place.registry.save(KIND, NAME, old, overwrite=True)
+
+    with pytest.raises(Conflict, match="is in its grace until"):
+        getattr(place.rotation(), how)()
+    assert place.good(3)
+    place.pass_seconds(MAX_TTL + 1)
+    place.rotation().finish()
+
+    settled(place.registry, place.vendor, current=3)
+
+
+def test_saved_with_the_old_key_when_it_is_being_removed(place: InMemory) -> None:
+    """Too late to keep it, since the vendor may have been told; it is told, and ends when another one is saved."""
+    place.rotation().rotate()
+    old = place.registry.load(KIND, NAME, 1).content
+    new = place.registry.load(KIND, NAME, 2).content
+    place.pass_seconds(MAX_TTL + 1)
+    place.vendor.refuses = {"disable": ServiceUnavailable("down")}
+    with pytest.raises(ServiceUnavailable):
+        place.rotation().finish()
+    place.vendor.refuses = {}
+    place.registry.save(KIND, NAME, old, overwrite=True)
+
+    with pytest.raises(Conflict, match="was saved with the credential that is being removed: save another one"):
+        place.rotation().finish()
+    place.registry.save(KIND, NAME, new, overwrite=True)
+
+    assert place.rotation().finish().step == "retired"
+    assert place.vendor.good() == {new.decode(): True}
 
 
 class Raced(Registry):

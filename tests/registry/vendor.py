@@ -39,7 +39,11 @@ class Vendor:
 
     def good(self) -> dict[str, bool]:
         """Each key, and whether it is good."""
-        return {path.name: json.loads(path.read_text()) for path in sorted(self.folder.iterdir())}
+        found = {}
+        for path in sorted(self.folder.iterdir()):
+            with suppress(FileNotFoundError):  # deleted by another thread in this moment
+                found[path.name] = json.loads(path.read_text())
+        return found
 
     def make(self, key: str = "") -> str:
         if len(self.good()) >= 2:
@@ -70,6 +74,9 @@ class KeysOf:
 
     def key(self, version: int) -> str:
         return self.registry.load(KIND, NAME, version).content.decode()
+
+    def same(self, one: int, other: int) -> bool:
+        return self.key(one) == self.key(other)
 
     def existing(self, current: int) -> Sequence[str]:
         self.vendor.called("existing")

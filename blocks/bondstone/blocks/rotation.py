@@ -10,6 +10,7 @@ from bondstone.blocks.errors import guarded
 from bondstone.blocks.expiry import expiries
 from bondstone.blocks.rotated import Rotated, Standing, Verified
 from bondstone.blocks.rotator import rotator_of
+from bondstone.blocks.secret_values import SecretData, SecretStr
 from bondstone.registry import BondstoneError, Conflict, InvalidName, Reference, Registry, current_registry
 from bondstone.registry.journal import GRACE, UNPROMOTED, Step
 from bondstone.registry.results import when
@@ -23,6 +24,9 @@ class VendorSource:
         self._cls, self._reference, self._registry, self._given = cls, reference, registry, given
         self.rotator = rotator_of(cls.kind)
         self.verified: Verified | None = None
+
+    def same(self, one: int, other: int) -> bool:
+        return _secrets(self._block(one)) == _secrets(self._block(other))
 
     def existing(self, current: int) -> Sequence[str]:
         block = self._block(current)
@@ -56,6 +60,11 @@ class VendorSource:
 
     def _block(self, version: int) -> Block:
         return _load(self._cls, Reference(self._cls.kind, self._reference.name, version), self._registry)
+
+
+def _secrets(block: Block) -> dict[str, Any]:
+    """What makes two versions the same credential. Blocks inside have rotations of their own."""
+    return {name: value for name, value in block if isinstance(value, SecretStr | SecretData)}
 
 
 def _nothing(point: str) -> None:

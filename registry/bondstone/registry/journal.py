@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from bondstone.registry.envelope import Context, unreadable
-from bondstone.registry.errors import BondstoneError, UnsupportedFormat
+from bondstone.registry.errors import BondstoneError, Unreadable, UnsupportedFormat, WrongKey
 from bondstone.registry.keyring import Keyring
 from bondstone.registry.store import JournalLine, Store
 
@@ -48,6 +48,13 @@ class Journal:
         """The number and content of a name's line; number 0 if it has none. Raises `Unreadable`, `WrongKey`, `UnsupportedFormat`."""
         line = self._store.journal(kind, name)
         return (line.number, self._open(line)) if line else (0, Step())
+
+    def owns(self, kind: str, name: str, pending: int) -> bool:
+        """Whether a pending version was made by a rotation that is not at its end. A line that does not open owns nothing."""
+        with suppress(Unreadable, WrongKey, UnsupportedFormat):
+            _, step = self.read(kind, name)
+            return step.step in (*UNPROMOTED, "undoing") and step.version == pending
+        return False
 
     def all(self) -> list[tuple[str, str, Step | None]]:
         """Every line, by kind, then name; None for one that does not open."""

@@ -381,6 +381,11 @@ class Registry:
         head = self._existing(kind, name)
         if not head.pending:
             raise Conflict(f"{kind}/{name} has no pending version (a later save lets it go): stage one again")
+        if then is None and self.journal.owns(kind, name, head.pending):
+            raise Conflict(
+                f"the pending version of {kind}/{name} is a rotation's: 'bondstone rotate' goes on with that, "
+                "'bondstone rollback' undoes it"
+            )
         self._move(head.promoted(self._clock()), "promote", head.pending, then=then)
 
     @_recorded

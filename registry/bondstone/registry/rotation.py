@@ -26,6 +26,10 @@ DELETED = "deleted"  # why a rotation ended
 class Source(Protocol):
     """The place where a credential comes from, seen from here: versions by their numbers. What each method must do: `blocks/rotator.py`."""
 
+    def same(self, one: int, other: int) -> bool:
+        """Whether two versions hold the same credential. Nobody is asked."""
+        ...
+
     def existing(self, current: int) -> Sequence[str]: ...
 
     def create(self, current: int) -> bytes:
@@ -205,26 +209,40 @@ class Rotation:
         grace = 0 if step.compromised else max(step.grace, least)
         return {"step": "current", "retires": step.base, "retire_at": self._registry.shared_now() + grace * SECOND}
 
-    def _rolled_back(self, step: Step) -> dict[str, Any]:
-        """The new credential goes now, also after a grace: it was current, and is in use. Nobody called that one compromised."""
+    def _turned(self, step: Step, current: int) -> dict[str, Any]:
+        """The other credential goes now, also after a grace: it was current, and is in use. Nobody called that one compromised."""
         least = sum(self._registry.longest_use(self._kind, self._name))
-        at = self._registry.shared_now() + least * SECOND
         return {
-            "step": "rolled-back",
+            "step": "rolled-back" if step.retires < step.version else "current",
             "retires": step.version,
-            "version": step.retires,
-            "retire_at": at,
+            "version": current,
+            "retire_at": self._registry.shared_now() + least * SECOND,
             "compromised": False,
         }
 
     def _settle(self, lock: Lock) -> Head:
-        """Take note of what was done by hand meanwhile: the pending version promoted, or the previous one made current again."""
+        """Take note of what was done by hand meanwhile: the pending version promoted, or the one that was to go made current again.
+
+        That may be by a save too, of a new version with the old credential in it.
+        """
         step, head = lock.step, self._registry.any_head(self._kind, self._name)
-        if step.step in UNPROMOTED and step.version and step.version in (head.current, head.previous):
+        if step.step in UNPROMOTED and step.version and self._is_out(head, step):
             lock.write(**self._promoted(step))
-        elif step.step in ("current", "retiring") and head.current == step.retires:
-            lock.write(**self._rolled_back(step))
+        elif step.step in (*GRACE, "retiring") and self._uses(head, step.retires, step.version):
+            lock.write(**self._turned(step, head.current))
         return head
+
+    def _is_out(self, head: Head, step: Step) -> bool:
+        """Whether the new credential was given out: its version promoted by hand, and perhaps saved over since."""
+        return step.version in (head.current, head.previous) or self._uses(head, step.version, step.base)
+
+    def _uses(self, head: Head, retired: int, other: int) -> bool:
+        """Whether the current version holds the credential of `retired`, and not that of `other`."""
+        if head.current in (0, other) or retired <= head.deleted_through:
+            return False
+        if head.current == retired:
+            return True
+        return self._source.same(head.current, retired) and not self._source.same(head.current, other)
 
     def _look(self, lock: Lock) -> Head:
         """The head, as this rotation left it, or promoted by hand. A save in between lets the pending version go, and so the rotation."""
@@ -249,6 +267,10 @@ class Rotation:
         if lock.step.step in GRACE:
             self._refuse_in_use(lock, at_once=at_once or lock.step.compromised)
             self._begin_retiring(lock, head)
+        if self._uses(head, lock.step.retires, lock.step.version):
+            raise Conflict(
+                f"{self._what}@{head.current} was saved with the credential that is being removed: save another one, then run --finish"
+            )
         if lock.step.step == "disabling":
             lock.check()
             self._source.disable(lock.step.retires, head.current)
@@ -302,20 +324,19 @@ class Rotation:
             raise Conflict(
                 f"{self._what}@{lock.step.retires} is not the previous version any more: somebody saved since"
             )
-        facts = self._rolled_back(lock.step)
+        facts = self._turned(lock.step, lock.step.retires)
         lock.move(lambda then: self._registry.rollback(self._kind, self._name, then=then), head, **facts)
 
     def _undo(self, lock: Lock) -> None:
-        if lock.step.step != "undoing":
-            lock.write(step="undoing")
         head = self._registry.any_head(self._kind, self._name)
+        if lock.step.version and head.pending == lock.step.version:  # from here on nobody can promote it
+            lock.move(lambda then: self._registry.unstage(self._kind, self._name, then=then), head, step="undoing")
+        elif lock.step.step != "undoing":
+            lock.write(step="undoing")
         gone = lock.step.base <= head.deleted_through
         if not gone:
             self._discard(lock)
-        if lock.step.version and head.pending == lock.step.version:
-            lock.move(lambda then: self._registry.unstage(self._kind, self._name, then=then), head, step="undone")
-        else:
-            lock.write(step="undone", why=DELETED if gone else "")
+        lock.write(step="undone", why=DELETED if gone else "")
 
     def _discard(self, lock: Lock) -> None:
         lock.check()
