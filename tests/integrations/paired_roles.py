@@ -70,8 +70,12 @@ class Pair:
 
 @contextmanager
 def logging_server() -> Iterator[Server]:
-    """With an administrator who may make roles and is no superuser, as a managed service gives."""
-    running = Server(log_statement="all", log_min_messages="debug1", log_min_duration_statement="0")
+    """With an administrator who may make roles and is no superuser, as a managed service gives.
+
+    Each line of its log begins with the database and the error code.
+    """
+    logs = {"log_statement": "all", "log_min_messages": "debug1", "log_min_duration_statement": "0"}
+    running = Server(**logs, log_line_prefix="%d %e ")
     try:
         running.start()
         with running.connect("postgres") as owner:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integrations import database_proof
 from tests.integrations.rotation_proof import prove
 
 
@@ -23,7 +24,21 @@ def test_a_rotation_fails_nobody(home: Path, tmp_path: Path, engine: str, second
     assert outcome.operations >= 8
     assert outcome.rotations == 2
     assert max(outcome.staleness, default=0) < 1
-    assert outcome.keys_left == 1
+    assert outcome.credentials_left == 1
     assert set(outcome.static_failures) <= {"ClientError", "StorageError"}
     assert outcome.static_failures
+    assert outcome.kept
+
+
+def test_a_rotation_fails_no_query(home: Path, tmp_path: Path) -> None:
+    """Twelve flows that connect anew for every query: no failure, nor one refusal at the server; with a static password there are."""
+    outcome = database_proof.prove(tmp_path, flows=12, seconds=8.0, rotations=2, max_ttl=1, grace=2)
+
+    assert (outcome.failures, outcome.refusals, outcome.lost, outcome.doubled) == ({}, 0, 0, 0)
+    assert outcome.operations >= 12
+    assert outcome.rotations == 2
+    assert max(outcome.staleness, default=0) < 1
+    assert outcome.credentials_left == 1
+    assert set(outcome.static_failures) == {"OperationalError"}
+    assert outcome.static_refusals == sum(outcome.static_failures.values())
     assert outcome.kept

@@ -1,20 +1,16 @@
 """Two roles take turns, at a real PostgreSQL that was set up by the words of the documentation and logs every statement."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import text
 
 from bondstone.blocks import AccessDenied, Conflict, DatabaseCredentials, InvalidSettings, SecretStr, ServiceUnavailable
 from bondstone.blocks import rotation as rotations
 from bondstone.blocks.rotator import rotator_of
 from bondstone.cli.demo.hunt import hunt_bytes
-from bondstone.integrations import database
 from bondstone.integrations.rotators.postgresql import database_credentials as rotator
 from tests.integrations.paired_roles import Pair
 
@@ -113,42 +109,6 @@ class TestARotation:
 
 class TestTheEngine:
     """The whole way, by the name of the block."""
-
-    def test_twice_with_flows_that_reconnect(self, pair: Pair) -> None:
-        """Twelve flows that connect anew for every query, two rotations: not one failure, nor one refusal at the server."""
-        mark = len(pair.server.log.read_bytes())
-        stop, failures, done = Event(), [], [0] * 12
-
-        def flow(number: int) -> None:
-            while not stop.is_set():
-                try:
-                    with database.connect("dwh", ttl=1).connect() as connection:
-                        connection.execute(text("SELECT 1"))
-                        connection.invalidate()
-                    done[number] += 1
-                except Exception as error:  # noqa: BLE001 -- each is counted
-                    failures.append(repr(error))
-
-        flows = [Thread(target=flow, args=(number,)) for number in range(12)]
-        for one in flows:
-            one.start()
-        for _ in range(2):
-            at_least(pair, done)
-            rotations.rotate("database-credentials/dwh", compromised=False, grace=None)
-            at_least(pair, done)
-            rotations.finish("database-credentials/dwh", at_once=True)
-        at_least(pair, done)
-        stop.set()
-        for one in flows:
-            one.join(30)
-
-        log = pair.server.log.read_bytes()[mark:]
-        assert failures == []
-        assert b"authentication failed" not in log
-        assert b"not permitted to log in" not in log
-        assert pair.may_log_in() == pair.with_password() == {"app_a"}
-        assert DatabaseCredentials.load("dwh").version == 3
-        assert not pair.usable(pair.block)  # the same role, with another password
 
     def test_taken_back(self, pair: Pair) -> None:
         """The role that was in use is in use; the other one stays good for those who have it already, then waits for its turn."""
@@ -290,16 +250,3 @@ class TestByHand:
 
 def fields(pair: Pair) -> dict[str, Any]:
     return {name: getattr(pair.block, name) for name in ("drivername", "host", "port", "database")}
-
-
-def at_least(pair: Pair, done: list[int]) -> None:
-    """Each flow has done something more."""
-    seen = list(done)
-    wait(lambda: all(now > then for now, then in zip(done, seen, strict=True)))
-
-
-def wait(until: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not until():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
