@@ -80,7 +80,9 @@ def home(folder: Path) -> None:
         if name.startswith(("AWS_", "BONDSTONE_", "XDG_")) or name.lower().endswith("_proxy")
     ]:
         del os.environ[name]
-    os.environ.update(HOME=str(folder), AWS_EC2_METADATA_DISABLED="true", NO_PROXY="127.0.0.1")
+    os.environ.update(
+        HOME=str(folder), XDG_RUNTIME_DIR=str(folder), AWS_EC2_METADATA_DISABLED="true", NO_PROXY="127.0.0.1"
+    )
 
 
 if __name__ == "__main__":
