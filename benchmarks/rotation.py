@@ -10,6 +10,7 @@ import statistics
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from tests.integrations import database_proof, rotation_proof
 from tests.integrations.rotation_proof import STATIC, Outcome
@@ -66,7 +67,7 @@ def main() -> int:
 
 
 def run(folder: Path, engine: str, workers: int, seconds: float, rotations: int) -> Outcome:
-    how = {"seconds": seconds, "rotations": rotations, "max_ttl": MAX_TTL, "grace": GRACE}
+    how: dict[str, Any] = {"seconds": seconds, "rotations": rotations, "max_ttl": MAX_TTL, "grace": GRACE}
     if engine == "postgresql":
         return database_proof.prove(folder, flows=workers, **how)
     return rotation_proof.prove(folder, engine, workers=workers, **how)

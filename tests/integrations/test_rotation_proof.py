@@ -1,11 +1,13 @@
 """The short form of ``make bench-rotation``: real processes at a real server, while the key is rotated and the old one deleted."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.integrations import database_proof
-from tests.integrations.rotation_proof import prove
+from tests.integrations.rotation_proof import Outcome, prove
 
 
 @pytest.mark.parametrize(
@@ -42,3 +44,26 @@ def test_a_rotation_fails_no_query(home: Path, tmp_path: Path) -> None:
     assert set(outcome.static_failures) == {"OperationalError"}
     assert outcome.static_refusals == sum(outcome.static_failures.values())
     assert outcome.kept
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"failures": {"ClientError": 1}},
+        {"lost": 1},
+        {"doubled": 1},
+        {"refusals": 1},
+        {"staleness": [0.1, 3.1]},
+        {"credentials_left": 2},
+        {"rotations": 0},
+        {"operations": 0},
+        {"static_failures": {}},
+    ],
+    ids=str,
+)
+def test_one_broken_promise_is_enough(broken: dict[str, Any]) -> None:
+    """Then the command exits with 1. Without rotations, operations, or twins that failed nothing is proved."""
+    kept = Outcome(8, 99, {}, 0, 0, 6, 3, [0.1, 2.9], 9, {"ClientError": 9}, 1, refusals=0, static_refusals=9)
+
+    assert kept.kept
+    assert not replace(kept, **broken).kept
