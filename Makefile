@@ -23,7 +23,7 @@ bench: setup ## measure what users feel
 bench-scale: setup ## measure many blocks, eight processes, PostgreSQL, root-key rotation and Prefect's own
 	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m benchmarks.scale $(ARGS)
 
-bench-rotation: setup ## rotate a key under eight workers, and count what fails
+bench-rotation: setup ## rotate credentials under flows that run, and count what fails
 	@.venv/bin/python -m benchmarks.rotation $(ARGS)
 
 # Pins and hashes only: no addresses, so that each machine fetches from where it is told to.

@@ -16,6 +16,8 @@ import pytest
 from bondstone.blocks import Block, Reference, find
 from bondstone.cli.demo.hunt import hunt_bytes
 from bondstone.cli.demo.server import Engine, KeyPair, S3Server, s3_server
+from tests.integrations.paired_roles import Pair, logging_server, paired_roles
+from tests.postgres import Server
 
 both = pytest.mark.parametrize("server", ["ministack", "moto"], indirect=True)
 BUCKET = "reports"
@@ -95,6 +97,20 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Engi
             return started[engine]
 
         yield started_once
+
+
+@pytest.fixture(scope="session")
+def role_server() -> Iterator[Server]:
+    """A PostgreSQL for `pair`."""
+    with logging_server() as running:
+        yield running
+
+
+@pytest.fixture
+def pair(role_server: Server, home: Path) -> Iterator[Pair]:
+    """Set up anew for each test."""
+    with paired_roles(role_server) as pair:
+        yield pair
 
 
 @pytest.fixture

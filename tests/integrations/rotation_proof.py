@@ -40,15 +40,24 @@ class Outcome:
     lost: int  # acknowledged objects and rows that are not there
     doubled: int  # rows that are there more than once
     rotations: int
+    max_ttl: int
     staleness: list[float]  # seconds, of each use of a version after another one was promoted
     static_operations: int
     static_failures: dict[str, int]
-    keys_left: int  # at the vendor
+    credentials_left: int  # at the vendor
+    refusals: int | None = None  # that the server logged; None if it logs none
+    static_refusals: int | None = None
 
     @property
     def kept(self) -> bool:
-        """Whether every promise was."""
-        return not (self.failures or self.lost or self.doubled) and self.keys_left == 1
+        """Whether every promise was. A proof without rotations, or whose twins did not fail, proves nothing."""
+        broken = self.failures or self.lost or self.doubled or self.refusals
+        return (
+            not broken
+            and max(self.staleness, default=0) <= self.max_ttl
+            and self.credentials_left == 1
+            and bool(self.rotations and self.operations and self.static_failures)
+        )
 
 
 def prove(
@@ -63,9 +72,8 @@ def prove(
             stack.enter_context(prefect_home(folder))
             start = time.time() + _START_SECONDS[engine]
         with _running(folder, engine, workers, start + seconds) as logs:
-            promoted = _rotate(rotations, start, seconds, grace)
-        found = logs()
-        return _outcome(found, promoted, server)
+            promoted = rotate_in_turns(f"aws-credentials/{KEY}", rotations, start, seconds, grace)
+        return _outcome(logs(), promoted, server, max_ttl)
 
 
 def _blocks(server: S3Server, max_ttl: int) -> None:
@@ -86,16 +94,16 @@ def _blocks(server: S3Server, max_ttl: int) -> None:
     icechunk.connect(REPO)  # makes it
 
 
-def _rotate(times: int, start: float, seconds: float, grace: int) -> dict[int, float]:
+def rotate_in_turns(reference: str, times: int, start: float, seconds: float, grace: int) -> dict[int, float]:
     """Rotate so many times within the minute; when each version was promoted."""
     promoted = {}
     for turn in range(times):
         _sleep_until(start + turn * seconds / times)
-        done = AwsCredentials.rotate(KEY, grace=grace)
+        done = rotation.rotate(reference, grace=grace)
         assert done.retire_at is not None
         promoted[done.version] = done.retire_at.timestamp() - grace
         _sleep_until(done.retire_at.timestamp() + 0.05)
-        rotation.finish(f"aws-credentials/{KEY}")
+        rotation.finish(reference)
     return promoted
 
 
@@ -131,20 +139,21 @@ def _running(folder: Path, engine: str, workers: int, until: float) -> Iterator[
         assert not any(codes), f"a worker ended with {codes}"
 
 
-def _outcome(logs: list[dict[str, Any]], promoted: dict[int, float], server: S3Server) -> Outcome:
+def _outcome(logs: list[dict[str, Any]], promoted: dict[int, float], server: S3Server, max_ttl: int) -> Outcome:
     static, ours = logs[:STATIC], logs[STATIC:]
     lost, doubled = _missing(ours)
     return Outcome(
         workers=len(ours),
         operations=sum(map(_done, ours)),
-        failures=_failures(ours),
+        failures=failures(ours),
         lost=lost,
         doubled=doubled,
         rotations=len(promoted),
-        staleness=[late for log in ours for late in _stale(log["used"], promoted)],
+        max_ttl=max_ttl,
+        staleness=[late for log in ours for late in stale(log["used"], promoted)],
         static_operations=sum(map(_done, static)),
-        static_failures=_failures(static),
-        keys_left=len(server.client("iam").list_access_keys(UserName="flow")["AccessKeyMetadata"]),
+        static_failures=failures(static),
+        credentials_left=len(server.client("iam").list_access_keys(UserName="flow")["AccessKeyMetadata"]),
     )
 
 
@@ -152,7 +161,8 @@ def _done(log: dict[str, Any]) -> int:
     return len(log["objects"]) + len(log["rows"])
 
 
-def _failures(logs: list[dict[str, Any]]) -> dict[str, int]:
+def failures(logs: list[dict[str, Any]]) -> dict[str, int]:
+    """How often each error was."""
     return dict(sum((Counter(log["failures"]) for log in logs), Counter[str]()))
 
 
@@ -171,7 +181,7 @@ def _missing(logs: list[dict[str, Any]]) -> tuple[int, int]:
     return lost, doubled
 
 
-def _stale(used: list[tuple[float, int]], promoted: dict[int, float]) -> Iterator[float]:
+def stale(used: list[tuple[float, int]], promoted: dict[int, float]) -> Iterator[float]:
     """For how long after the promotion of the next version each use of an older one was."""
     for at, version in used:
         since = at - promoted.get(version + 1, float("inf"))

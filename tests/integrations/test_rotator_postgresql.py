@@ -1,108 +1,18 @@
 """Two roles take turns, at a real PostgreSQL that was set up by the words of the documentation and logs every statement."""
 
-import re
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import text
 
 from bondstone.blocks import AccessDenied, Conflict, DatabaseCredentials, InvalidSettings, SecretStr, ServiceUnavailable
 from bondstone.blocks import rotation as rotations
 from bondstone.blocks.rotator import rotator_of
 from bondstone.cli.demo.hunt import hunt_bytes
-from bondstone.integrations import database
 from bondstone.integrations.rotators.postgresql import database_credentials as rotator
-from tests.postgres import Server
-
-PAGE = Path(__file__).parents[2] / "docs/rotation-postgresql.md"
-SETUP = re.search(r"```sql\n(.*?)```", PAGE.read_text(), re.DOTALL)
-FIRST = "the first: p@ss/w%rd"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    """With an administrator who may make roles and is no superuser, as a managed service gives."""
-    running = Server(log_statement="all", log_min_messages="debug1", log_min_duration_statement="0")
-    try:
-        running.start()
-        with running.connect("postgres") as owner:
-            owner.execute("CREATE ROLE dba LOGIN CREATEROLE PASSWORD 'dba'")
-        yield running
-    finally:
-        running.close()
-
-
-@dataclass
-class Pair:
-    """A database with the roles `app_a`, which is in use, and `app_b`."""
-
-    server: Server
-    name: str
-    block: DatabaseCredentials
-    passwords: dict[str, str] = field(default_factory=lambda: {"first": FIRST})
-
-    def may_log_in(self) -> set[str]:
-        return {name for (name,) in self.ask("SELECT rolname FROM pg_roles WHERE rolname ~ '^app_.$' AND rolcanlogin")}
-
-    def with_password(self) -> set[str]:
-        asked = "SELECT rolname FROM pg_authid WHERE rolname ~ '^app_.$' AND rolpassword LIKE 'SCRAM-SHA-256$%'"
-        return {name for (name,) in self.ask(asked)}
-
-    def ask(self, statement: str) -> list[Any]:
-        with self.server.connect(self.name) as owner:
-            cursor = owner.execute(statement)
-            return cursor.fetchall() if cursor.description else []
-
-    def lets_in(self, block: DatabaseCredentials) -> bool:
-        """Asked not by way of the rotator."""
-        try:
-            self.connection(block).close()
-        except psycopg.OperationalError:
-            return False
-        return True
-
-    def connection(self, block: DatabaseCredentials) -> "psycopg.Connection[Any]":
-        secret = block.password.get_secret_value() if block.password else ""
-        self.passwords[f"{block.username} {len(self.passwords)}"] = secret
-        return psycopg.connect(
-            host="127.0.0.1",
-            port=self.server.port,
-            dbname=self.name,
-            user=block.username,
-            password=secret,
-            autocommit=True,
-        )
-
-
-@pytest.fixture
-def pair(server: Server, home: Path) -> Iterator[Pair]:
-    """Set up anew for each test; dropped afterwards, since roles are the whole server's."""
-    name = server.database()
-    with server.connect(name) as owner:
-        owner.execute(f"GRANT CREATE ON DATABASE {name} TO dba")
-    with psycopg.connect(
-        host="127.0.0.1", port=server.port, user="dba", password="dba", dbname=name, autocommit=True
-    ) as dba:
-        assert SETUP is not None
-        dba.execute(SETUP.group(1))
-        verifier = dba.pgconn.encrypt_password(FIRST.encode(), b"app_a", b"scram-sha-256").decode()
-        dba.execute(f"ALTER ROLE app_a PASSWORD '{verifier}'")
-    place = {"drivername": "postgresql+psycopg", "host": "127.0.0.1", "port": server.port, "database": name}
-    block = DatabaseCredentials(**place, username="app_a", password=FIRST, rotates_with="app_b").save("dwh")
-    yield Pair(server, name, block)
-    for engine in database._engines.values():
-        engine.dispose()
-    database._engines.clear()
-    with server.connect("postgres") as owner:
-        owner.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        for role in ("app_a", "app_b", "app", "bondstone_rotator"):
-            owner.execute(f"DROP ROLE {role}")
+from tests.integrations.paired_roles import Pair
 
 
 def test_it_is_the_rotator_of_its_kind() -> None:
@@ -122,14 +32,14 @@ class TestARotation:
             assert pair.may_log_in() == {old_role}  # nothing has been sent
             for _ in range(2):
                 rotator.install(b, a)
-            assert pair.lets_in(a)
-            assert pair.lets_in(b)
+            assert pair.usable(a)
+            assert pair.usable(b)
             verified = rotator.verify(b)
             assert (verified.by, verified.identity) == ("SELECT session_user", new_role)
             assert "can act as app;" in verified.proves
             for _ in range(2):
                 rotator.disable(a, b)
-            assert not pair.lets_in(a)
+            assert not pair.usable(a)
             assert pair.with_password() == {"app_a", "app_b"}  # it could be let in again
             for _ in range(2):
                 rotator.retire(a, b)
@@ -165,11 +75,11 @@ class TestARotation:
         rotator.install(b, pair.block)
 
         rotator.discard([*before, "app_b"], b, pair.block)
-        assert pair.lets_in(b)
+        assert pair.usable(b)
         for _ in range(2):
             rotator.discard(before, b, pair.block)
 
-        assert not pair.lets_in(b)
+        assert not pair.usable(b)
         assert pair.may_log_in() == pair.with_password() == {"app_a"}
 
     def test_the_password_is_in_no_statement(self, pair: Pair) -> None:
@@ -177,7 +87,7 @@ class TestARotation:
         b = rotator.create(pair.block, {})
         rotator.install(b, pair.block)
         rotator.verify(b)
-        assert pair.lets_in(b)
+        assert pair.usable(b)
 
         log = pair.server.log.read_bytes()
 
@@ -200,42 +110,6 @@ class TestARotation:
 class TestTheEngine:
     """The whole way, by the name of the block."""
 
-    def test_twice_with_flows_that_reconnect(self, pair: Pair) -> None:
-        """Twelve flows that connect anew for every query, two rotations: not one failure, nor one refusal at the server."""
-        mark = len(pair.server.log.read_bytes())
-        stop, failures, done = Event(), [], [0] * 12
-
-        def flow(number: int) -> None:
-            while not stop.is_set():
-                try:
-                    with database.connect("dwh", ttl=1).connect() as connection:
-                        connection.execute(text("SELECT 1"))
-                        connection.invalidate()
-                    done[number] += 1
-                except Exception as error:  # noqa: BLE001 -- each is counted
-                    failures.append(repr(error))
-
-        flows = [Thread(target=flow, args=(number,)) for number in range(12)]
-        for one in flows:
-            one.start()
-        for _ in range(2):
-            at_least(pair, done)
-            rotations.rotate("database-credentials/dwh", compromised=False, grace=None)
-            at_least(pair, done)
-            rotations.finish("database-credentials/dwh", at_once=True)
-        at_least(pair, done)
-        stop.set()
-        for one in flows:
-            one.join(30)
-
-        log = pair.server.log.read_bytes()[mark:]
-        assert failures == []
-        assert b"authentication failed" not in log
-        assert b"not permitted to log in" not in log
-        assert pair.may_log_in() == pair.with_password() == {"app_a"}
-        assert DatabaseCredentials.load("dwh").version == 3
-        assert not pair.lets_in(pair.block)  # the same role, with another password
-
     def test_taken_back(self, pair: Pair) -> None:
         """The role that was in use is in use; the other one stays good for those who have it already, then waits for its turn."""
         rotations.rotate("database-credentials/dwh")
@@ -247,28 +121,6 @@ class TestTheEngine:
 
         assert pair.may_log_in() == pair.with_password() == {"app_a"}
         assert rotations.verify("database-credentials/dwh") is not None
-
-    @pytest.mark.parametrize("number", range(12))
-    def test_killed_at_each_point(self, number: int, pair: Pair) -> None:
-        """And begun again: one role can log in, the one of the block, and there is no other password."""
-        passed: list[str] = []
-
-        def at(point: str) -> None:
-            passed.append(point)
-            if len(passed) == number + 1:
-                raise Killed
-
-        try:
-            rotations.rotate("database-credentials/dwh", at=at)
-            rotations.finish("database-credentials/dwh", at_once=True, at=at)
-        except Killed:
-            if DatabaseCredentials.load("dwh").username == "app_a":
-                rotations.rotate("database-credentials/dwh")
-            rotations.finish("database-credentials/dwh", at_once=True)
-
-        assert DatabaseCredentials.load("dwh").username == "app_b"
-        assert pair.may_log_in() == pair.with_password() == {"app_b"}
-        assert pair.lets_in(DatabaseCredentials.load("dwh"))
 
 
 class TestRefusals:
@@ -334,7 +186,7 @@ class TestRefusals:
                 step(pair.block, pair.block)
         rotator.discard((), pair.block.model_copy(update={"password": SecretStr("earlier")}), pair.block)
 
-        assert pair.lets_in(pair.block)
+        assert pair.usable(pair.block)
 
     def test_a_wrong_password(self, pair: Pair) -> None:
         """Told as such, without it."""
@@ -396,22 +248,5 @@ class TestByHand:
             rotator.existing(mysql)
 
 
-class Killed(BaseException):
-    """Stands for the end of the process."""
-
-
 def fields(pair: Pair) -> dict[str, Any]:
     return {name: getattr(pair.block, name) for name in ("drivername", "host", "port", "database")}
-
-
-def at_least(pair: Pair, done: list[int]) -> None:
-    """Each flow has done something more."""
-    seen = list(done)
-    wait(lambda: all(now > then for now, then in zip(done, seen, strict=True)))
-
-
-def wait(until: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not until():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
+from functools import cache, cached_property
 from socket import create_connection
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from threading import Thread
@@ -45,9 +46,9 @@ class Iam:
 
     def usable(self, block: AwsCredentials) -> bool:
         secret = block.secret_access_key.get_secret_value() if block.secret_access_key else None
-        session = boto3.Session(block.access_key_id, secret, region_name="us-east-1")
+        pair = {"aws_access_key_id": block.access_key_id, "aws_secret_access_key": secret}
         try:
-            session.client("sts", endpoint_url=self.server.endpoint).get_caller_identity()
+            _session().client("sts", endpoint_url=self.server.endpoint, **pair).get_caller_identity()
         except ClientError:
             return False
         return True
@@ -58,9 +59,15 @@ class Iam:
     def lock_out(self) -> None:
         self.revoke(self.block)
 
-    @property
+    @cached_property
     def _iam(self) -> Any:
         return self.server.client("iam")
+
+
+@cache
+def _session() -> Any:
+    """One for all: each would read the descriptions of the services again."""
+    return boto3.Session(region_name="us-east-1")
 
 
 @pytest.fixture

@@ -1,191 +1,209 @@
 """Rotators are killed at every point of a rotation, by SIGKILL in a process of its own, against the real service; then run again."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
-import boto3
 import pytest
 
-from bondstone.blocks import AwsCredentials, rotation
-from bondstone.cli.demo.server import Engine, S3Server
+from bondstone.blocks import ArraylakeToken, Block, Secret, rotation
 from bondstone.registry import current_registry
-from bondstone.registry.settings import Settings
-from tests.integrations.conftest import save
+from tests.integrations.killed import Run, rotators
+from tests.integrations.paired_roles import Pair
+from tests.integrations.test_arraylake import Service, running
+from tests.integrations.test_rotators_aws import vendor as aws
+from tests.integrations.test_rotators_gitlab import vendor as gitlab
 
-# The lock is short, so that the next run need not wait for a minute.
-PROGRAM = """
-import json, os, signal, sys
-from bondstone.blocks.rotation import VendorSource
-from bondstone.blocks import find, Reference
-from bondstone.registry import current_registry
-from bondstone.registry.settings import Settings
-from bondstone.registry.rotation import Rotation
-
-action, reference, fields, point = sys.argv[1], Reference.parse(sys.argv[2]), json.loads(sys.argv[3]), sys.argv[4]
-registry, passed = current_registry(), []
-
-def at(name):
-    passed.append(name)
-    if name == point:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-source = VendorSource(find(reference.kind), reference, registry, fields)
-step = getattr(Rotation(registry, reference.kind, reference.name, source, at=at, lock_seconds=1.0), action)()
-print(json.dumps([step.step, passed]))
-"""
+__all__ = ["aws", "gitlab", "running"]  # fixtures
 
 ROTATE = ["locked", "started", "create", "created", "pending", "installed", "set", "proved", "verified", "current"]
 FINISH = ["locked", "retiring", "disabling", "refused", "disabled", "removed", "retired"]
-UNDO = ["undoing", "discarded", "undone"]
+UNDO = ["locked", "undoing", "discarded", "undone"]
+BACK = ["locked", "rolled-back"]
 
 
-def run(action: str, reference: str, fields: dict[str, str] | None = None, *, kill_at: str = "") -> list[str]:
-    """The points that it passed; none if it was killed."""
-    argv = [sys.executable, "-c", PROGRAM, action, reference, json.dumps(fields or {}), kill_at]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, env=os.environ)
-    if kill_at:
-        assert done.returncode == -signal.SIGKILL, done.stderr
-        time.sleep(1.05)  # the lock ends
-        return []
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)[1]  # type: ignore[no-any-return]
+class Told:
+    """A person at Arraylake, who makes the new token, and revokes the one that is not needed."""
+
+    given = {"token": "ema_second-token"}  # noqa: RUF012
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.block = ArraylakeToken(token="ema_first-token", service_uri=service.uri).save("prod")
+        service.accept("ema_first-token", "ema_second-token")
+
+    def ids(self) -> set[str]:
+        return set(self.service.tokens.read_text().split())
+
+    def id_of(self, block: ArraylakeToken) -> str:
+        return block.token.get_secret_value()
+
+    def usable(self, block: ArraylakeToken) -> bool:
+        try:
+            urlopen(Request(f"{self.service.uri}/user", headers={"Authorization": f"Bearer {self.id_of(block)}"}))
+        except HTTPError:
+            return False
+        return True
+
+    def heed(self, block: ArraylakeToken) -> None:
+        self.service.accept(self.id_of(block))
 
 
-class User:
-    """An IAM user whose key is `aws-credentials/prod`."""
+class Noted:
+    """A person with a secret of whatever it is: there is nobody to ask, so the two that are good are noted here."""
 
-    reference = "aws-credentials/prod"
+    given = {"value": "second"}  # noqa: RUF012
 
-    def __init__(self, server: S3Server, name: str) -> None:
-        self.server, self.name = server, name
-        server.create_user(name)
-        statement = {"Effect": "Allow", "Action": ["iam:*AccessKey*", "sts:*"], "Resource": "*"}
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        server.client("iam").put_user_policy(UserName=name, PolicyName="self", PolicyDocument=policy)
-        first = server.create_key(name)
-        self.old = first.access_key_id
-        pair = {"access_key_id": first.access_key_id, "secret_access_key": first.secret_access_key}
-        Settings.from_environment().create(max_ttl=1).close()
-        save(self.reference, **pair, endpoint=server.endpoint)
+    def __init__(self) -> None:
+        self.block, self.good = Secret(value="first").save("prod"), {"first", "second"}
 
-    @property
-    def keys(self) -> list[str]:
-        """Those that are good at the vendor."""
-        listed = self.server.client("iam").list_access_keys(UserName=self.name)["AccessKeyMetadata"]
-        return [key["AccessKeyId"] for key in listed if key["Status"] == "Active"]
+    def ids(self) -> set[str]:
+        return self.good
 
-    def works(self) -> bool:
-        """Whether the block's key is one that the vendor takes."""
-        block = AwsCredentials.load("prod")
-        assert block.secret_access_key
-        secret = block.secret_access_key.get_secret_value()
-        client = boto3.client(
-            "sts",
-            "us-east-1",
-            endpoint_url=self.server.endpoint,
-            aws_access_key_id=block.access_key_id,
-            aws_secret_access_key=secret,
-        )
-        return bool(client.get_caller_identity()["Arn"].endswith(f"user/{self.name}"))
+    def id_of(self, block: Secret) -> str:
+        return str(block.get())
+
+    def usable(self, block: Secret) -> bool:
+        return block.get() in self.good
+
+    def heed(self, block: Secret) -> None:
+        self.good = {block.get()}
 
 
 @pytest.fixture
-def user(servers: Callable[[Engine], S3Server], request: pytest.FixtureRequest, home: Path) -> User:
-    """Of moto, which allows two keys and knows who calls."""
-    return User(servers("moto"), f"killed-{abs(hash(request.node.name))}")
+def postgresql(pair: Pair) -> Pair:
+    return pair
 
 
-def end(user: User) -> None:
-    """Rotate to the end, the old key being called compromised so that nobody waits for the grace."""
-    rotation.finish(user.reference, at_once=True)
+@pytest.fixture
+def arraylake(running: Service, home: Path) -> Told:
+    return Told(running)
 
 
-def check(user: User, version: int) -> None:
-    """One key is good, the block has it, and the audit log is whole."""
-    block = AwsCredentials.load("prod")
-    assert user.keys == [block.access_key_id]
-    assert user.works()
-    assert block.version == version
-    assert current_registry().verify_audit().faults == []
+@pytest.fixture
+def secret(home: Path) -> Noted:
+    return Noted()
 
 
-def test_the_points(user: User) -> None:
-    """These are all; a new one must be added to the tests below."""
-    assert run("rotate", user.reference) == ROTATE
-    assert user.works()
-    assert len(user.keys) == 2
-    end(user)
-    check(user, 2)
-    assert user.old not in user.keys
+@pytest.fixture(scope="session")
+def run() -> Iterator[Run]:
+    with rotators() as run:
+        yield run
+
+
+class Place:
+    """The block and its vendor, and who runs rotators there."""
+
+    def __init__(self, vendor: Any, run: Run) -> None:
+        self.vendor, self._run, self.first = vendor, run, vendor.block
+        self.name, self.given = vendor.block.reference, getattr(vendor, "given", {})
+
+    def current(self) -> Block:
+        """What everybody is given. It is good at any time."""
+        block = Block.load(self.name)
+        assert self.vendor.usable(block)
+        return block
+
+    def kill(self, act: str, points: list[str], at: str) -> None:
+        """Kill a rotator there; it had passed all points before."""
+        fields = self.given if act == "rotate" else {}
+        assert self._run(act, str(self.name), fields, kill_at=at) == points[: points.index(at) + 1]
+        self.current()
+
+    def run(self, act: str) -> list[str]:
+        return self._run(act, str(self.name), self.given if act == "rotate" else {})
+
+    def step(self) -> str:
+        return current_registry().journal.read(self.name.kind, self.name.name)[1].step
+
+    def settled(self, *, changed: bool) -> None:
+        """One credential is usable, the block's; there is no other at the vendor, no way back to it, and no fault in the audit log."""
+        block = self.current()
+        if self.given:
+            self.vendor.heed(block)
+        head = current_registry().head(self.name.kind, self.name.name)
+        assert self.vendor.ids() == {self.vendor.id_of(block)}
+        assert self.vendor.usable(block)
+        assert (block != self.first) == changed
+        assert self.vendor.usable(self.first) != changed
+        assert (head.pending, head.previous) == (0, 0)
+        assert self.step() in ("retired", "undone", "")
+        assert current_registry().verify_audit().faults == []
+
+
+@pytest.fixture(params=["aws", "gitlab", "postgresql", "arraylake", "secret"])
+def place(request: pytest.FixtureRequest, run: Run) -> Place:
+    return Place(request.getfixturevalue(request.param), run)
+
+
+def test_the_points(place: Place) -> None:
+    """These are all; the tests below kill at each that there is."""
+    assert place.run("rotate") == ROTATE
+    assert place.run("rollback") == BACK
+    assert place.run("finish") == FINISH
+    place.settled(changed=False)
 
 
 @pytest.mark.parametrize("point", ROTATE)
-def test_a_killed_rotation_is_ended_by_the_next(user: User, point: str) -> None:
-    """Wherever it was: one usable key in the end, which is the block's, and no orphan."""
-    run("rotate", user.reference, kill_at=point)
-    assert user.works()
+def test_a_killed_rotation_is_ended_by_the_next(place: Place, point: str) -> None:
+    """Wherever it was: one usable credential in the end, which is the block's, and no orphan."""
+    place.kill("rotate", ROTATE, point)
 
-    if point == "current":
-        end(user)
-    else:
-        run("rotate", user.reference)
-        assert user.works()
-        end(user)
+    if point != "current":
+        rotation.rotate(place.name, **place.given)
+    assert place.vendor.usable(place.first)
+    assert place.current() != place.first
+    rotation.finish(place.name, at_once=True)
 
-    check(user, AwsCredentials.load("prod").version or 0)
-    assert user.old not in user.keys
+    place.settled(changed=True)
 
 
 @pytest.mark.parametrize("point", ROTATE[:-1])
-def test_a_killed_rotation_is_undone(user: User, point: str) -> None:
-    """Or taken back: the key from before is the only one."""
-    run("rotate", user.reference, kill_at=point)
+def test_a_killed_rotation_is_undone(place: Place, point: str) -> None:
+    """Or taken back: the credential from before is the only one."""
+    place.kill("rotate", ROTATE, point)
 
-    if point == "locked":
-        assert rotation.rotations()[0].step == ""
-    else:
-        assert rotation.rollback(user.reference).step == "undone"
+    if point != "locked":
+        assert rotation.rollback(place.name).step == "undone"
 
-    check(user, 1)
-    assert user.keys == [user.old]
+    place.settled(changed=False)
 
 
 @pytest.mark.parametrize("point", FINISH)
-def test_a_killed_retirement_is_ended_by_the_next(user: User, point: str) -> None:
-    """The old key is gone, the new one is not."""
-    rotation.rotate(user.reference)
-    short(user)
-    run("finish", user.reference, kill_at=point)
-    assert user.works()
+def test_a_killed_retirement_is_ended_by_the_next(place: Place, point: str) -> None:
+    """The old credential is gone, the new one is not."""
+    rotation.rotate(place.name, **place.given)
+    place.kill("finish", FINISH, point)
 
     if point != "retired":
-        rotation.finish(user.reference, at_once=True)
+        rotation.finish(place.name, at_once=True)
 
-    check(user, 2)
-    assert user.old not in user.keys
+    place.settled(changed=True)
 
 
 @pytest.mark.parametrize("point", UNDO)
-def test_a_killed_undoing_is_ended_by_the_next(user: User, point: str) -> None:
+def test_a_killed_undoing_is_ended_by_the_next(place: Place, point: str) -> None:
     """A kill while a killed one is made good."""
-    run("rotate", user.reference, kill_at="verified")
-    run("rollback", user.reference, kill_at=point)
+    place.kill("rotate", ROTATE, "verified")
+    place.kill("rollback", UNDO, point)
 
     if point != "undone":
-        assert rotation.rollback(user.reference).step == "undone"
+        assert rotation.rollback(place.name).step == "undone"
 
-    check(user, 1)
-    assert user.keys == [user.old]
+    place.settled(changed=False)
 
 
-def short(user: User) -> None:
-    """Wait for the end of the grace."""
-    line = next(line for line in rotation.rotations() if line.reference == user.reference)
-    assert line.retire_at is not None
-    time.sleep(max(0.0, line.retire_at.timestamp() - time.time()))
+@pytest.mark.parametrize("point", BACK)
+def test_a_killed_way_back_is_ended_by_the_next(place: Place, point: str) -> None:
+    """The credential from before is current again, and in the end the only one."""
+    rotation.rotate(place.name, **place.given)
+    place.kill("rollback", BACK, point)
+
+    if point != "rolled-back":
+        rotation.rollback(place.name)
+    assert place.vendor.usable(place.first)
+    rotation.finish(place.name, at_once=True)
+
+    place.settled(changed=False)
