@@ -41,13 +41,14 @@ os.write(1, b"saved\\n")
 
 
 def killed(code: str, *arguments: str, after: float) -> list[str]:
-    """Start `code`, kill it `after` seconds after its first line; the lines that it wrote."""
+    """Start `code`, kill it `after` seconds after its first line; the whole lines that it wrote."""
     child = start(code, *arguments)
     assert child.stdout is not None
     first = child.stdout.readline()
     time.sleep(after)
     child.send_signal(signal.SIGKILL)
-    rest, errors = child.communicate()
+    rest = child.stdout.read()  # by the same reader: `communicate` would miss what that has in its buffer
+    errors = child.communicate(timeout=60)[1]
     assert first, errors
     return [line for line in (first + rest).split("\n")[:-1] if line]
 

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,8 +18,7 @@ from bondstone.registry.keys import RawKey
 from bondstone.registry.sql import SqlStore
 from bondstone.registry.sqlite import SqliteDatabase
 from tests.conftest import Make
-from tests.registry.processes import start
-from tests.registry.test_crash import SAVE_IN_A_LOOP
+from tests.registry.test_crash import SAVE_IN_A_LOOP, killed
 
 KIND = "secret"
 PROVIDER = RawKey("key", "a test", b"k" * 32)
@@ -130,19 +128,11 @@ def test_two_hundred_kills_during_saves(registry: Registry, make: Make, path: Pa
     moments, acknowledged = random.Random(seed), dict[tuple[str, int], bytes]()
 
     for _ in range(200):
-        child = start(SAVE_IN_A_LOOP, str(path))
-        assert child.stdout is not None
-        first = child.stdout.readline()
-        time.sleep(moments.uniform(0, 0.05))
-        child.send_signal(signal.SIGKILL)
-        rest, errors = child.communicate()
-        assert first, errors
-        for line in (first + rest).split("\n")[:-1]:
-            with suppress(ValueError):
-                name, number, content = line.split()
-                if name in "ab":
-                    assert (name, int(number)) not in acknowledged, "a number was used twice"
-                    acknowledged[name, int(number)] = content.encode() * 50
+        for line in killed(SAVE_IN_A_LOOP, str(path), after=moments.uniform(0, 0.05)):
+            name, number, content = line.split()
+            if name in "ab":
+                assert (name, int(number)) not in acknowledged, "a number was used twice"
+                acknowledged[name, int(number)] = content.encode() * 50
 
     after = make("registry")
     assert len(acknowledged) > 200

@@ -358,20 +358,32 @@ print(sorted((name, generation) for kind, name, generation in registry._seen.mar
 
 
 LOCKED = """
-import os, signal, sys, warnings
+import os, signal, sys, threading, warnings
 from pathlib import Path
 from bondstone.registry.seen import Seen
 warnings.simplefilter("ignore", DeprecationWarning)
 seen = Seen(Path(sys.argv[1]))
 seen.note("secret", "a", 1)
 seen.flush()
-with seen._lock, seen._using:  # as another thread of the parent would hold them
-    child = os.fork()
-    if child == 0:
-        signal.alarm(10)
-        seen.note("secret", "a", 2)
-        seen.flush()
-        os._exit(0)
+held, forked = threading.Event(), threading.Event()
+
+def hold():  # in another thread: who holds a re-entrant lock itself gets it again
+    with seen._lock, seen._using:
+        held.set()
+        forked.wait()
+
+thread = threading.Thread(target=hold)
+thread.start()
+held.wait()
+connection = seen._file
+child = os.fork()
+if child == 0:
+    signal.alarm(5)
+    seen.note("secret", "a", 2)
+    seen.flush()
+    os._exit(seen._file is connection)  # SQLite: a connection must not be carried across a fork
+forked.set()
+thread.join()
 assert os.waitpid(child, 0)[1] == 0
 print(list(Seen(Path(sys.argv[1])).marks()))
 """
@@ -379,7 +391,7 @@ print(list(Seen(Path(sys.argv[1])).marks()))
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_child_forked_while_a_lock_is_held(tmp_path: Path) -> None:
-    """It has locks and a file of its own: nobody would ever release the parent's."""
+    """It has locks and a connection of its own: nobody would ever release the parent's."""
     assert run(LOCKED, str(tmp_path / "id")).strip() == "[('secret', 'a', 2)]"
 
 

@@ -4,8 +4,8 @@ from collections.abc import Container, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from bondstone.blocks import Block, find
-from bondstone.blocks.block import link
 from bondstone.blocks.document import plain
+from bondstone.blocks.storing import link
 from bondstone.registry import Reference, current_registry
 
 CREATE, CHANGE, SAME, DELETE = "create", "change", "same", "delete"

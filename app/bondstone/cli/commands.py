@@ -6,15 +6,10 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from bondstone.cli import completion, flow_commands, output, rotation_commands
+from bondstone.cli import backup_commands, completion, flow_commands, output, rotation_commands
+from bondstone.cli.audit_commands import audit_app
 from bondstone.cli.key_commands import key_app
-
-SETTINGS: dict[str, Any] = {
-    "add_completion": False,
-    "pretty_exceptions_enable": False,
-    "rich_markup_mode": "rich" if output.terminal() else None,  # plain in a pipe, and 70 ms sooner
-    "context_settings": {"help_option_names": ["-h", "--help"]},
-}
+from bondstone.cli.options import SETTINGS, Json, Offset, Yes
 
 
 class InOrder(TyperGroup):
@@ -56,6 +51,11 @@ class InOrder(TyperGroup):
 
 
 app = typer.Typer(name="bondstone", cls=InOrder, **SETTINGS)
+app.add_typer(audit_app)
+app.add_typer(key_app)
+rotation_commands.add_to(app)
+flow_commands.add_to(app)
+backup_commands.add_to(app)
 
 Ref = Annotated[
     str,
@@ -63,15 +63,6 @@ Ref = Annotated[
 ]
 Whole = Annotated[
     str, typer.Argument(metavar="KIND/NAME", help="The name of a block.", autocompletion=completion.whole_names)
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Offset = Annotated[int, typer.Option(min=0, metavar="N", help="Leave out this many first.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Secretly = Annotated[
-    str | None,
-    typer.Option(
-        "--passphrase", metavar="SOURCE", show_default=False, help="@FILE or - (standard input); asked otherwise."
-    ),
 ]
 Limit = Annotated[int | None, typer.Option(min=0, metavar="N", show_default=False, help="At most this many.")]
 
@@ -248,148 +239,6 @@ def types(
     from bondstone.cli.kinds import types
 
     types(kind, as_json=as_json)
-
-
-audit_app = typer.Typer(**SETTINGS)
-app.add_typer(audit_app, name="audit")
-app.add_typer(key_app, name="key")
-rotation_commands.register(app)
-flow_commands.add_to(app)
-
-
-@audit_app.callback(invoke_without_command=True)
-def audit(
-    context: typer.Context,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME", show_default=False, help="From then on: 2026-11-21, 2026-11-21T12:00, 15m, 2h, 7d."
-        ),
-    ] = None,
-    reference: Annotated[
-        str | None,
-        typer.Option(
-            "--ref",
-            metavar="KIND/NAME",
-            show_default=False,
-            help="Of this block only.",
-            autocompletion=completion.whole_names,
-        ),
-    ] = None,
-    limit: Annotated[int, typer.Option(min=0, metavar="N", help="At most this many.")] = 50,
-    offset: Offset = 0,
-    as_json: Json = False,
-) -> None:
-    """Who did what to which block, and how it ended; newest first.
-
-    \b
-    Example:
-      bondstone audit --limit 10
-      bondstone audit --ref aws-credentials/prod --since 7d
-      bondstone audit verify
-    """
-    if context.invoked_subcommand is None:
-        from bondstone.cli.audit import audit
-
-        audit(since, reference, limit, offset, as_json=as_json)
-
-
-@audit_app.command("verify")
-def audit_verify(
-    checkpoint: Annotated[
-        Path | None, typer.Option(metavar="FILE", show_default=False, help="What 'audit checkpoint' printed before.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Prove that no row of the audit log was changed, added or deleted.
-
-    The exit code is 1 if one was. That rows were cut off the end is seen only with a checkpoint.
-
-    \b
-    Example:
-      bondstone audit verify --checkpoint audit-checkpoint.json
-    """
-    from bondstone.cli.audit import verify
-
-    verify(checkpoint, as_json=as_json)
-
-
-@audit_app.command("checkpoint")
-def audit_checkpoint() -> None:
-    """Print where the audit log ends now, in one line, to be kept where the registry is not.
-
-    \b
-    Example:
-      bondstone audit checkpoint > audit-checkpoint.json
-    """
-    from bondstone.cli.audit import checkpoint
-
-    checkpoint()
-
-
-@app.command()
-def backup(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that does not exist yet.")],
-    key: Annotated[
-        Path | None,
-        typer.Option("--key-file", metavar="PATH", show_default=False, help="Seal for this key file; made if missing."),
-    ] = None,
-    passphrase: Secretly = None,
-) -> None:
-    """Write the whole registry to one sealed file.
-
-    It opens with a passphrase, or a key file, of its own.
-
-    \b
-    Example:
-      bondstone backup /mnt/backups/bondstone-2026-11-21 --key-file ~/recovery/key
-    """
-    from bondstone.cli.backup import backup
-
-    backup(file, key, passphrase)
-
-
-@app.command()
-def restore(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What 'bondstone backup' wrote.")],
-    key: Annotated[
-        Path | None,
-        typer.Option("--key-file", metavar="PATH", show_default=False, help="The key file that it was sealed for."),
-    ] = None,
-    passphrase: Secretly = None,
-) -> None:
-    """Make a new registry, at BONDSTONE_REGISTRY, of a backup.
-
-    Versions, heads and times stay; its id and its root keys are new. A registry that is there is never written over.
-
-    \b
-    Example:
-      bondstone restore /mnt/backups/bondstone-2026-11-21 --key-file ~/recovery/key
-    """
-    from bondstone.cli.backup import restore
-
-    restore(file, key, passphrase)
-
-
-@app.command()
-def copy(
-    to: Annotated[str, typer.Option(metavar="URL", help="Where the new registry is to be.")],
-    key: Annotated[
-        Path | None,
-        typer.Option(
-            "--key-file", metavar="PATH", show_default=False, help="Its key file; this registry's key otherwise."
-        ),
-    ] = None,
-) -> None:
-    """Make a new registry of this one, such as in PostgreSQL.
-
-    \b
-    Example:
-      bondstone copy --to postgresql+psycopg://bondstone@db.example.org/bondstone
-    """
-    from bondstone.cli.backup import copy
-
-    copy(to, key)
 
 
 @app.command()

@@ -1,26 +1,23 @@
 """The commands that bring blocks to other programs and from them: what each takes, and what its help says."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from bondstone.cli import output
+from bondstone.cli.options import SETTINGS, Json
 
-_SETTINGS: dict[str, Any] = {
-    "no_args_is_help": True,
-    "add_completion": False,
-    "rich_markup_mode": "rich" if output.terminal() else None,
-    "context_settings": {"help_option_names": ["-h", "--help"]},
-}
 import_app = typer.Typer(
-    help="Save what another program keeps as blocks.\n\n\b\nExample:\n  bondstone import dotenv .env", **_SETTINGS
+    help="Save what another program keeps as blocks.\n\n\b\nExample:\n  bondstone import dotenv .env",
+    no_args_is_help=True,
+    **SETTINGS,
 )
 export_app = typer.Typer(
-    help="Write blocks for another program.\n\n\b\nExample:\n  bondstone export dotenv secret/token", **_SETTINGS
+    help="Write blocks for another program.\n\n\b\nExample:\n  bondstone export dotenv secret/token",
+    no_args_is_help=True,
+    **SETTINGS,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE", help="YAML that describes blocks.")]
 Prune = Annotated[bool, typer.Option("--prune", help="Delete what is below a file's prefix and in no file.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be saved.")]

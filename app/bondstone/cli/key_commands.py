@@ -5,19 +5,15 @@ from typing import Annotated
 
 import typer
 
-from bondstone.cli import output
+from bondstone.cli.options import SETTINGS, Json, Yes
 
 key_app = typer.Typer(
     name="key",
     help="Who can open the registry: its slots and root keys.\n\n\b\nExample:\n  bondstone key ls",
     no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich" if output.terminal() else None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    **SETTINGS,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Given = Annotated[
     list[str] | None,
     typer.Option(

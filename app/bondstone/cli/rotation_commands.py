@@ -4,12 +4,13 @@ from typing import Annotated
 
 import typer
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+from bondstone.cli.options import Json, Yes
+
 Name = Annotated[str, typer.Argument(metavar="KIND/NAME", help="The block, such as aws-credentials/prod.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add them to the program."""
+def add_to(app: typer.Typer) -> None:
+    """Register them."""
     for command in (rotate, rollback, verify, rotations):
         app.command()(command)
 
@@ -41,7 +42,7 @@ def rotate(
     due: Annotated[
         bool, typer.Option("--due", help="Do that for every block, and go on with what was interrupted.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Replace a credential at its source, prove the new one, and make it current; nothing that uses it by name fails.

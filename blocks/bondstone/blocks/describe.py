@@ -10,9 +10,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from bondstone.blocks.block import Block, link
+from bondstone.blocks.block import Block
 from bondstone.blocks.document import plain
 from bondstone.blocks.secret_values import MASK, SecretData, SecretStr
+from bondstone.blocks.storing import link
 
 _SECRET = (pydantic.SecretStr, pydantic.SecretBytes, pydantic.Secret, SecretData)
 _MANY = (Mapping, list, tuple, set, frozenset)

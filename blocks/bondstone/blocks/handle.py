@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
-from bondstone.blocks.block import Block, _load
+from bondstone.blocks.block import Block
 from bondstone.blocks.lease import leased
+from bondstone.blocks.loading import load
 from bondstone.registry import InvalidSettings, Reference, Registry, RegistryUnavailable, current_registry, registry_at
 
 DEFAULT_TTL = 60.0
@@ -121,7 +122,7 @@ class Handle[B: Block]:
         if seen is None or seen[0] is not state:
             if len(self._seen) >= _MOST_THREADS:
                 self._seen.clear()
-            block = cast("B", _load(self._block, self.reference, self._registry))
+            block = cast("B", load(self._block, self.reference, self._registry))
             # A rotation counts on it that nobody serves a value longer than this.
             self.max_ttl = self._registry.max_ttl
             self.ttl = min(self.ttl, self.max_ttl)

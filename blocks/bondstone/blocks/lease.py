@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from bondstone.blocks.block import Block, _children
+from bondstone.blocks.block import Block
+from bondstone.blocks.storing import children
 from bondstone.registry import BondstoneError, Conflict, Registry
 from bondstone.registry.store import Lease
 
@@ -34,7 +35,7 @@ def _taken(load: Callable[[], Block], registry: Registry, seconds: float) -> tup
 def _take(block: Block, registry: Registry, seconds: float) -> list[Lease]:
     leases: list[Lease] = []
     try:
-        for part in {_version(part) for part in (block, *_children(block)) if part.is_saved}:
+        for part in {_version(part) for part in (block, *children(block)) if part.is_saved}:
             leases.append(registry.leases.take(*part, seconds))
     except BondstoneError:
         _release(registry, leases)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bondstone.blocks.block import Block, _in_thread
+from bondstone.blocks.block import Block, in_thread
 from bondstone.blocks.describe import fields_of
 from bondstone.blocks.errors import bare
 from bondstone.blocks.secret import Secret
@@ -37,7 +37,7 @@ def resolve(obj: Any) -> Any:
 
 async def aresolve(obj: Any) -> Any:
     """`resolve`, without blocking the event loop."""
-    return await _in_thread(lambda: resolve(obj))
+    return await in_thread(lambda: resolve(obj))
 
 
 class Resolver:

@@ -4,13 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from bondstone.blocks import document
-from bondstone.blocks.block import Block, _load, _stored
+from bondstone.blocks.block import Block
 from bondstone.blocks.catalog import find
 from bondstone.blocks.errors import guarded
 from bondstone.blocks.expiry import expiries
+from bondstone.blocks.loading import load
 from bondstone.blocks.rotated import Rotated, Standing, Verified
 from bondstone.blocks.rotator import rotator_of
 from bondstone.blocks.secret_values import SecretData, SecretStr
+from bondstone.blocks.storing import stored_form
 from bondstone.registry import BondstoneError, Conflict, InvalidName, Reference, Registry, current_registry
 from bondstone.registry.journal import GRACE, UNPROMOTED, Step
 from bondstone.registry.results import when
@@ -41,7 +43,7 @@ class VendorSource:
 
     def create(self, current: int) -> bytes:
         new: Block = self.rotator.create(self._block(current), self._given)
-        return document.dumps(_stored(new, self._registry.address))
+        return document.dumps(stored_form(new, self._registry.address))
 
     def install(self, new: int, current: int) -> None:
         self.rotator.install(self._block(new), self._block(current))
@@ -59,7 +61,7 @@ class VendorSource:
         self.rotator.discard(before, self._block(new) if new else None, self._block(current))
 
     def _block(self, version: int) -> Block:
-        return _load(self._cls, Reference(self._cls.kind, self._reference.name, version), self._registry)
+        return load(self._cls, Reference(self._cls.kind, self._reference.name, version), self._registry)
 
 
 def _secrets(block: Block) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from bondstone.registry.errors import (
     Conflict,
     InvalidBlock,
     InvalidSettings,
-    NotFound,
     RegistryUnavailable,
     Unreadable,
     WrongKey,
@@ -24,7 +23,8 @@ from bondstone.registry.keyring import PRIMARY, Keyring, StaleKeyring
 from bondstone.registry.keys import KeyProvider
 from bondstone.registry.leases import Leases
 from bondstone.registry.log import ReadLog, actor
-from bondstone.registry.names import Reference, check_kind, check_name, for_the_record
+from bondstone.registry.names import check_kind, check_name, for_the_record
+from bondstone.registry.reader import Reader
 from bondstone.registry.records import Records, plausible
 from bondstone.registry.results import Document, Listed, SetBack, Version, WholeName, microseconds
 from bondstone.registry.seen import SETTINGS, Seen
@@ -58,18 +58,6 @@ Then = Callable[[Head], JournalLine]
 """What a rotation notes about a head, in the transaction that moves it."""
 
 
-_Rows = tuple[Head, bytes, Sealed | None]
-
-
-class _Opened:
-    """A document, the rows that it was proved and opened from, and the registry's state when they were read, or before."""
-
-    __slots__ = ("document", "rows", "state")
-
-    def __init__(self, state: object, rows: _Rows, document: Document) -> None:
-        self.state, self.rows, self.document = state, rows, document
-
-
 def _recorded[**P, R](
     change: "Callable[Concatenate[Registry, str, str, P], R]",
 ) -> "Callable[Concatenate[Registry, str, str, P], R]":
@@ -101,6 +89,7 @@ class Registry:
         self.journal, self.leases = Journal(store, keyring), Leases(self)
         self._seen = Seen(state / f"{keyring.registry_id}.seen" if state else None)
         self._records = Records(store, keyring, self._seen)
+        self._stored = Reader(store, self._records, self._seen)
         self.id = keyring.registry_id
         self.url = store.url
         self.address = (store.url, keyring.registry_id)  # what a name needs to be found again elsewhere
@@ -275,7 +264,9 @@ class Registry:
     def load(self, kind: str, name: str, version: int | None = None) -> Document:
         """The current version of a name, or the one asked for. Raises `NotFound`, `Unreadable`, `WrongKey`, `RegistryUnavailable`."""
         try:
-            document = self._current(kind, name) if version is None else self._version(kind, name, version)
+            document = (
+                self._stored.current(kind, name) if version is None else self._stored.version(kind, name, version)
+            )
         except BondstoneError as error:
             self._refused("load", kind, name, error, version)
             raise
@@ -290,54 +281,13 @@ class Registry:
         self._reads.add("", "", 0, "ok", "look")
         for kind, name in names:
             with suppress(BondstoneError):
-                yield kind, name, self._current(kind, name).content
+                yield kind, name, self._stored.current(kind, name).content
 
     def _refused(self, action: str, kind: str, name: str, error: BondstoneError, version: int | None = None) -> None:
         """Record a refusal, where there is something to record it in."""
         if not isinstance(error, RegistryUnavailable):
             number = version if version is not None and plausible(version) else 0
             self._reads.add(for_the_record(str(kind)), for_the_record(str(name)), number, error.code, action)
-
-    def _current(self, kind: str, name: str) -> Document:
-        connection, key = self._store.session(), (kind, name)
-        known: _Opened | None = connection.memo.get(key)
-        # Where nothing is known the last state will do: what is read from here on is not older.
-        state = self._store.state(connection) if known else connection.epoch
-        if known is None:
-            check_kind(kind)
-            check_name(name)
-        elif known.state is state:
-            return known.document
-        rows = self._store.load(connection, kind, name)
-        # The same bytes were proved before, tag and all; whether others have seen newer ones since, the mark knows.
-        if known and rows == known.rows and self._seen.known.get(key) == known.rows[0].generation:
-            known.state = state
-            return known.document
-        rows = self._records.newest(kind, name, lambda: self._store.load(connection, kind, name), rows)
-        opened = self._opened(kind, name, rows, known, state)
-        connection.remember(key, opened)
-        return opened.document
-
-    def _opened(self, kind: str, name: str, rows: _Rows | None, known: _Opened | None, state: object) -> _Opened:
-        if rows is None or rows[0].deleted:
-            raise self._records.missing(kind, name)
-        head, _, sealed = rows
-        if not head.current:
-            raise NotFound(f"{kind}/{name} has only a pending version: promote it first")
-        # Of the same version and bytes comes the same document: only the head had to be proved again.
-        same = known.document if known and known.rows[2] == sealed else None
-        return _Opened(state, rows, same or self._records.open(kind, name, sealed, f"{kind}/{name}"))
-
-    def _version(self, kind: str, name: str, version: int) -> Document:
-        reference = Reference(kind, name, version)
-        head = self._records.head(kind, name)
-        if head is None:
-            raise self._records.missing(kind, name)
-        if version <= head.deleted_through:
-            raise NotFound(f"{reference} was deleted")
-        if version > head.highest:
-            raise NotFound(f"there is no {reference}: the newest version is {head.highest}")
-        return self._records.open(kind, name, self._store.version(kind, name, version), reference)
 
     def history(self, kind: str, name: str) -> list[Version]:
         """Every version of a name, oldest first, deleted ones included. Raises `NotFound` if the name was never used."""
