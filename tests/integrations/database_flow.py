@@ -1,6 +1,6 @@
 """What each worker of `database_proof` does: insert rows, each on a new connection, by the name of a block, or with a static password.
 
-``python -m tests.integrations.database_flow FIRST THREADS UNTIL OUT by-name|static URL`` is one worker, with so many flows in threads.
+``python -m tests.integrations.database_flow FIRST THREADS FOLDER by-name|static URL`` is one worker, with so many flows in threads.
 """
 
 import json
@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from bondstone.blocks import DatabaseCredentials
 from bondstone.integrations import database
 from tests.integrations.paired_roles import NAME
+from tests.integrations.starting_line import ready
 
 TABLE = "CREATE TABLE public.done (flow int, n int)"
 PAUSE = 0.1  # seconds between queries: every connection costs both sides 4096 rounds of SHA-256
@@ -42,9 +43,9 @@ def with_static_password(url: str) -> Engine:
     return create_engine(make_url(url).set(username=block.username, password=secret))
 
 
-def work(until: float, engine: Engine, number: int) -> dict[str, Any]:
-    """Query until the time `until` (seconds since 1970)."""
-    log, failures, n = Log(number), Counter[str](), 0
+def work(folder: Path, engine: Engine, number: int) -> dict[str, Any]:
+    """Query when and as long as it is said in `folder`."""
+    log, failures, n, until = Log(number), Counter[str](), 0, ready(folder, number)
     while time.time() < until:
         try:
             with engine.connect() as connection:
@@ -67,12 +68,12 @@ def _insert(connection: Connection, number: int, n: int) -> str:
     return str(role)
 
 
-def main(first: str, threads: str, until: str, out: str, kind: str, url: str) -> None:
+def main(first: str, threads: str, folder: str, kind: str, url: str) -> None:
     engine = with_static_password(url) if kind == "static" else database.connect(NAME)
     numbers = range(int(first), int(first) + int(threads))
     with ThreadPoolExecutor(len(numbers)) as pool:
-        logs = list(pool.map(partial(work, float(until), engine), numbers))
-    Path(out).write_text(json.dumps(logs))
+        logs = list(pool.map(partial(work, Path(folder), engine), numbers))
+    (Path(folder) / f"worker-{first}.json").write_text(json.dumps(logs))
 
 
 if __name__ == "__main__":

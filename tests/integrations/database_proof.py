@@ -18,10 +18,10 @@ from bondstone.registry.settings import Settings
 from tests.integrations.database_flow import TABLE
 from tests.integrations.paired_roles import NAME, Pair, logging_server, paired_roles
 from tests.integrations.rotation_proof import STATIC, Outcome, failures, rotate_in_turns, stale
+from tests.integrations.starting_line import go
 
 _ROOT = Path(__file__).parents[2]
 _THREADS = 4  # flows in one process
-_START_SECONDS = 4.0
 
 type Logs = list[dict[str, Any]]
 
@@ -35,25 +35,25 @@ def prove(folder: Path, *, flows: int, seconds: float, rotations: int, max_ttl: 
             with server.connect(name) as owner:
                 owner.execute(TABLE)
                 owner.execute("GRANT INSERT ON public.done TO PUBLIC")
-        start = time.time() + _START_SECONDS
-        with _running(folder, flows, start + seconds, server.url(twin, password=False)) as logs:
+        with _running(folder, flows, seconds, server.url(twin, password=False)) as (start, logs):
             promoted = rotate_in_turns(f"database-credentials/{NAME}", rotations, start, seconds, grace)
         return _outcome(logs(), promoted, pair, twin, max_ttl)
 
 
 @contextmanager
-def _running(folder: Path, flows: int, until: float, url: str) -> Iterator[Callable[[], Logs]]:
-    """The flows and their static twins; what is yielded gives their logs when they have ended."""
+def _running(folder: Path, flows: int, seconds: float, url: str) -> Iterator[tuple[float, Callable[[], Logs]]]:
+    """The flows and their static twins: when they began, and what gives their logs when they have ended."""
     counts = [min(_THREADS, flows - first) for first in range(0, flows, _THREADS)]
     words = [[str(STATIC), "static"], *([str(count), "by-name"] for count in counts)]
     children, outs, first = [], [], 0
     for threads, kind in words:
         outs.append(folder / f"worker-{first}.json")
-        argv = [sys.executable, "-m", "tests.integrations.database_flow", str(first), threads, str(until)]
-        children.append(subprocess.Popen([*argv, str(outs[-1]), kind, url], cwd=_ROOT))
+        argv = [sys.executable, "-m", "tests.integrations.database_flow", str(first), threads, str(folder)]
+        children.append(subprocess.Popen([*argv, kind, url], cwd=_ROOT))
         first += int(threads)
-    yield lambda: [log for out in outs for log in json.loads(out.read_text())]
-    codes = [child.wait(timeout=until - time.time() + 60) for child in children]
+    start = go(folder, range(STATIC + flows), seconds, lambda: all(child.poll() is None for child in children))
+    yield start, lambda: [log for out in outs for log in json.loads(out.read_text())]
+    codes = [child.wait(timeout=start + seconds - time.time() + 60) for child in children]
     assert not any(codes), f"a worker ended with {codes}"
 
 

@@ -1,6 +1,6 @@
 """What each worker of `rotation_proof` does: upload objects and append rows by the names of blocks, or, as its twin, with static keys.
 
-``python -m tests.integrations.rotation_flow NUMBER UNTIL OUT plain|prefect|static`` is one worker.
+``python -m tests.integrations.rotation_flow NUMBER FOLDER plain|prefect|static`` is one worker.
 """
 
 import json
@@ -21,6 +21,7 @@ import zarr
 from bondstone.blocks import AwsCredentials, IcechunkRepo, S3Bucket, live
 from bondstone.integrations import icechunk, s3
 from bondstone.integrations.s3 import S3Upload
+from tests.integrations.starting_line import ready
 
 BUCKET, REPO, KEY = "reports", "ocean", "prod"
 PAUSE = 0.05  # seconds between operations: eight workers share two cores with the server
@@ -101,12 +102,12 @@ def append(repository: vendor.Repository, number: int, n: int) -> None:
     raise TimeoutError(f"worker {number} lost the race 50 times")
 
 
-def work(number: int, until: float, kind: str = "plain") -> dict[str, Any]:
-    """Operate until the time `until` (seconds since 1970)."""
+def work(number: int, folder: str, kind: str = "plain") -> dict[str, Any]:
+    """Make the clients, and operate with them when and as long as it is said in `folder`."""
     log, failures = Log(number), Counter[str]()
     with _engine(kind) as wrap:
         task, put, row = map(wrap, (with_static_keys if kind == "static" else by_name)(number))
-        key, n = live(AwsCredentials, KEY), 0
+        key, n, until = live(AwsCredentials, KEY), 0, ready(Path(folder), number)
         while time.time() < until:
             operation = row if n % _ROW_EVERY == 0 else task if n % 2 else put
             log.used.append((time.time(), key.get().version or 0))
@@ -136,18 +137,18 @@ def _engine(kind: str) -> Iterator[Callable[[Operation], Operation]]:
     yield task
 
 
-def main(number: str, until: str, out: str, kind: str) -> None:
+def main(number: str, folder: str, kind: str) -> None:
     if kind == "prefect":
         import prefect
 
         @prefect.flow(name=f"worker-{number}")
         def flow() -> dict[str, Any]:
-            return work(int(number), float(until), kind)
+            return work(int(number), folder, kind)
 
         result = flow()
     else:
-        result = work(int(number), float(until), kind)
-    Path(out).write_text(json.dumps(result))
+        result = work(int(number), folder, kind)
+    (Path(folder) / f"worker-{number}.json").write_text(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,10 @@ from bondstone.integrations import icechunk, s3
 from bondstone.integrations.extras import need
 from bondstone.registry.settings import Settings
 from tests.integrations.rotation_flow import BUCKET, KEY, REPO, work
+from tests.integrations.starting_line import go
 
 _ROOT = Path(__file__).parents[2]
 STATIC = 2  # twins with static keys, beside the workers
-_START_SECONDS = {"plain": 6.0, "dask": 12.0, "prefect": 30.0}
 _ALLOWED = ["iam:ListAccessKeys", "iam:CreateAccessKey", "iam:UpdateAccessKey", "iam:DeleteAccessKey", "sts:*", "s3:*"]
 
 
@@ -67,11 +68,9 @@ def prove(
     with ExitStack() as stack:
         server = stack.enter_context(s3_server(folder / "server", engine="moto"))
         _blocks(server, max_ttl)
-        start = time.time() + _START_SECONDS[engine]
         if engine == "prefect":
             stack.enter_context(prefect_home(folder))
-            start = time.time() + _START_SECONDS[engine]
-        with _running(folder, engine, workers, start + seconds) as logs:
+        with _running(folder, engine, workers, seconds) as (start, logs):
             promoted = rotate_in_turns(f"aws-credentials/{KEY}", rotations, start, seconds, grace)
         return _outcome(logs(), promoted, server, max_ttl)
 
@@ -112,16 +111,15 @@ def _sleep_until(moment: float) -> None:
 
 
 @contextmanager
-def _running(folder: Path, engine: str, workers: int, until: float) -> Iterator[Any]:
-    """The workers and their static twins; what is yielded waits for their logs."""
+def _running(folder: Path, engine: str, workers: int, seconds: float) -> Iterator[tuple[float, Any]]:
+    """The workers and their static twins: when they began, and what gives their logs when they have ended."""
     kinds = ["static"] * STATIC + ([engine] * workers if engine != "dask" else [])
     outs = [folder / f"worker-{number}.json" for number in range(len(kinds))]
     children = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.integrations.rotation_flow", str(number), str(until), str(out), kind],
-            cwd=_ROOT,
+            [sys.executable, "-m", "tests.integrations.rotation_flow", str(number), str(folder), kind], cwd=_ROOT
         )
-        for number, (out, kind) in enumerate(zip(outs, kinds, strict=True))
+        for number, kind in enumerate(kinds)
     ]
     with ExitStack() as stack:
         futures: list[Any] = []
@@ -130,13 +128,19 @@ def _running(folder: Path, engine: str, workers: int, until: float) -> Iterator[
             options = {"n_workers": workers, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
             cluster = stack.enter_context(distributed.LocalCluster(local_directory=str(folder / "dask"), **options))
             client = stack.enter_context(distributed.Client(cluster))
-            futures = [client.submit(work, STATIC + number, until, pure=False) for number in range(workers)]
+            futures = [client.submit(work, STATIC + number, str(folder), pure=False) for number in range(workers)]
 
         gathered: list[dict[str, Any]] = []
-        yield lambda: [json.loads(out.read_text()) for out in outs] + gathered
+        alive = partial(_alive, children)
+        start = go(folder, range(STATIC + workers), seconds, alive)
+        yield start, lambda: [json.loads(out.read_text()) for out in outs] + gathered
         gathered += [future.result() for future in futures]
-        codes = [child.wait(timeout=until - time.time() + 120) for child in children]
+        codes = [child.wait(timeout=start + seconds - time.time() + 120) for child in children]
         assert not any(codes), f"a worker ended with {codes}"
+
+
+def _alive(children: list[subprocess.Popen[bytes]]) -> bool:
+    return all(child.poll() is None for child in children)
 
 
 def _outcome(logs: list[dict[str, Any]], promoted: dict[int, float], server: S3Server, max_ttl: int) -> Outcome:
