@@ -128,6 +128,7 @@ def _running(folder: Path, engine: str, workers: int, seconds: float) -> Iterato
             options = {"n_workers": workers, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
             cluster = stack.enter_context(distributed.LocalCluster(local_directory=str(folder / "dask"), **options))
             client = stack.enter_context(distributed.Client(cluster))
+            client.run(exec, f"import sys; sys.path.insert(0, {str(_ROOT)!r})")  # pytest leaves the folder out
             futures = [client.submit(work, STATIC + number, str(folder), pure=False) for number in range(workers)]
 
         gathered: list[dict[str, Any]] = []
