@@ -83,6 +83,19 @@ def test_what_is_due_and_must_wait(cli: Cli, new: str, monkeypatch: pytest.Monke
     assert done.out.startswith("secret/b@2 is current; the credential of version 1")
 
 
+def test_what_is_due_and_was_deleted(cli: Cli, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is at its end: that is no failure, is told once, and so is what a person must look after."""
+    cli("rotate", "secret/a", new)
+    cli("rm", "secret/a", "--yes")
+    soon(monkeypatch)
+
+    done = cli("rotate", "--due")
+
+    assert (done.code, done.out) == (0, "secret/a is deleted; its rotation is at its end\n")
+    assert "see at its source that none of its credentials is left" in done.err
+    assert cli("rotate", "--due") == Ended(0, "", "")
+
+
 def test_what_is_due_and_fails(cli: Cli, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The exit code tells."""
     cli("rotate", "secret/a", new)

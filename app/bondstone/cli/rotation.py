@@ -125,7 +125,10 @@ def _say(done: Rotated, *, as_json: bool) -> None:
         "retired": f"is current; the credential of version {done.retires} is not used any more",
         "undone": "is current; the rotation was undone",
     }
-    output.emit(f"{done.reference}@{done.version} {news.get(done.step, 'is current')}\n")
+    if done.version:
+        output.emit(f"{done.reference}@{done.version} {news.get(done.step, 'is current')}\n")
+    else:
+        output.emit(f"{done.reference} is deleted; its rotation is at its end\n")
     if done.remedy:
         output.note(f"{'by hand, then' if done.step == 'current' else 'by hand, now'}: {done.remedy}")
 

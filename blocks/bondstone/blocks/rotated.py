@@ -20,7 +20,7 @@ class Rotated(NamedTuple):
 
     reference: Reference
     step: str  # "current", "retired", "rolled-back", "undone", or where an earlier step stopped
-    version: int  # the current one
+    version: int  # the current one; 0: the block was deleted
     retires: int  # the one whose credential goes; 0: none
     retire_at: datetime | None  # not before
     verified: Verified | None  # what the vendor said of the new credential; None if nobody could be asked

@@ -190,8 +190,10 @@ def _rotated(name: Reference, source: VendorSource, act: Callable[[], Step]) -> 
 
 
 def _told(name: Reference, source: VendorSource) -> Rotated:
-    step, head = _step(name), current_registry().head(name.kind, name.name)
+    step, head = _step(name), current_registry().any_head(name.kind, name.name)
     remedy = getattr(source.rotator, "remedy", "") if step.step in ("current", "retired") else ""
+    if head.deleted:  # nothing here knows its credentials any more
+        remedy = "it was deleted during its rotation: see at its source that none of its credentials is left"
     retire_at = when(step.retire_at) if step.step in GRACE else None
     return Rotated(name, step.step, head.current, step.retires, retire_at, source.verified, remedy)
 
