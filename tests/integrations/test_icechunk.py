@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -23,6 +24,7 @@ import xarray as xr
 from bondstone.blocks import (
     AccessDenied,
     BondstoneError,
+    Conflict,
     IcechunkRepo,
     InvalidBlock,
     InvalidName,
@@ -30,7 +32,7 @@ from bondstone.blocks import (
     ServiceUnavailable,
 )
 from bondstone.integrations.icechunk import IcechunkCommit, connect
-from bondstone.integrations.receipts import CommitReceipt
+from bondstone.integrations.receipts import Changes, CommitReceipt
 from bondstone.integrations.s3 import S3Upload
 from tests.integrations.conftest import Account, both, elsewhere, save
 
@@ -94,7 +96,7 @@ class TestCommitting:
 
         xr.testing.assert_identical(read(repo, None), sea(2))
         xr.testing.assert_identical(read(repo, "g"), sea(1))
-        assert commit(sea(3), group="g", message="again", key="2026-11").snapshot == first.snapshot
+        assert commit(sea(1), group="g", message="again", key="2026-11").snapshot == first.snapshot
 
     @pytest.mark.parametrize("group", ["..", "a/../b", "a//b", ".", ".bondstone", "a/.bondstone/b"])
     def test_a_group_that_is_no_path(self, group: str, reports: Account) -> None:
@@ -127,6 +129,40 @@ class TestCommitting:
         assert connect(repo).lookup_branch("main") == before
 
 
+class TestWriting:
+    """What a function writes is committed like a dataset."""
+
+    def test_a_function(self, repo: str) -> None:
+        """It is given the session, and once for each key."""
+        calls: list[int] = []
+
+        def write(session: icechunk.Session) -> None:
+            calls.append(1)
+            icechunk.xarray.to_icechunk(sea(1), session, group="g")
+
+        receipts = [IcechunkCommit(repo)(write, group="g", message="m", key="k") for _ in range(2)]
+
+        xr.testing.assert_identical(read(repo, "g"), sea(1))
+        assert [receipt.already for receipt in receipts] == [False, True]
+        assert calls == [1]
+
+    def test_nothing_written(self, repo: str) -> None:
+        """It is no failure and no commit, and the receipt says so."""
+        before = IcechunkCommit(repo)(sea(1), group="g", message="m")
+
+        receipt = IcechunkCommit(repo)(lambda session: None, message="nothing")
+
+        assert (receipt.changed, receipt.snapshot) == (False, before.snapshot)
+        assert messages(repo) == ["m"]
+
+    def test_what_changed(self, repo: str) -> None:
+        """In numbers: the root, the group, its three arrays, a chunk of each; markers of keys do not count."""
+        receipt = IcechunkCommit(repo)(sea(1), group="g", message="m", key="k")
+
+        assert receipt.changed
+        assert receipt.changes == Changes(added=5, deleted=0, updated=0, chunks=3)
+
+
 class TestProvenance:
     """Each version says for ever where it came from, in names and ids."""
 
@@ -140,12 +176,15 @@ class TestProvenance:
         assert (snapshot.id, snapshot.message) == (receipt.snapshot, "first")
         ours = {name: value for name, value in snapshot.metadata.items() if name.startswith("bondstone.")}
         signer = {"bondstone.credentials": "aws-credentials/prod@2"} if repo == "ocean" else {}
+        ours.pop("bondstone.code", None)  # the program is pytest's
         assert ours == signer | {
             "bondstone.marker": ours["bondstone.marker"],
             "bondstone.block": f"icechunk-repo/{repo}",
             "bondstone.version": 1,
             "bondstone.key": "2026-11",
             "bondstone.engine": "python",
+            "bondstone.bondstone": version("bondstone"),
+            "bondstone.call": ours["bondstone.call"],
         }
         assert not reports.shown_in(json.dumps(snapshot.metadata).encode())
 
@@ -159,11 +198,62 @@ class TestOnce:
         first = commit(sea(1), group="g", message="first", key="2026-11")
         other = commit(sea(2), group="other", message="other")
 
-        again = commit(sea(3), group="g", message="again", key="2026-11")
+        again = commit(sea(1), group="g", message="again", key="2026-11")
 
         assert (again.already, again.snapshot) == (True, first.snapshot)
         assert connect(repo).lookup_branch("main") == other.snapshot
         xr.testing.assert_identical(read(repo, "g"), sea(1))
+
+    @pytest.mark.parametrize(
+        ("other", "what"),
+        [
+            (lambda: sea(2), "values of 'sst'"),
+            (lambda: sea(1).isel(time=slice(3)), "shape of 'sst'|shape of 'time'"),
+            (lambda: sea(1).assign(ice=1), "variable 'ice'"),
+            (lambda: sea(1).assign_attrs(title="x"), "attributes"),
+            (lambda: sea(1).assign(sst=sea(1).sst.assign_attrs(units="K")), "attributes of 'sst'"),
+            (lambda: sea(1).transpose("x", "time"), "shape of 'sst'"),
+        ],
+        ids=["values", "shape", "variable", "attributes", "units", "order"],
+    )
+    def test_a_repeated_key_with_other_content(self, other: Callable[[], xr.Dataset], what: str, repo: str) -> None:
+        """It is refused, with the name of what differs; the first commit stays."""
+        IcechunkCommit(repo)(sea(1), group="g", message="first", key="2026-11")
+
+        with pytest.raises(Conflict, match=f"this key has committed other content \\(({what})\\)"):
+            IcechunkCommit(repo)(other(), group="g", message="again", key="2026-11")
+
+        assert messages(repo) == ["first"]
+
+    def test_a_repeated_key_for_another_group(self, repo: str) -> None:
+        """It is refused, however alike the content."""
+        IcechunkCommit(repo)(sea(1), group="g", message="first", key="2026-11")
+
+        with pytest.raises(Conflict, match="this key has committed the group 'g': use another key for 'h'"):
+            IcechunkCommit(repo)(sea(1), group="h", message="again", key="2026-11")
+
+    def test_a_repeated_key_of_packed_data(self, repo: str) -> None:
+        """What was lost in packing is no difference; times, texts and missing values are compared as they are stored."""
+        packed = sea(1).assign(
+            sst=sea(1).sst.where(sea(1).sst > 0),
+            when=("time", np.arange("2020-01", "2020-05", dtype="datetime64[M]").astype("datetime64[ns]")),
+            who=("x", ["ä", "b", "c"]),
+        )
+        packed.sst.encoding = {"dtype": "int16", "scale_factor": 0.01, "_FillValue": -9999}
+        IcechunkCommit(repo)(packed, group="g", message="first", key="2026-11")
+
+        assert IcechunkCommit(repo)(packed, group="g", message="again", key="2026-11").already
+        with pytest.raises(Conflict, match="values of 'sst'"):
+            IcechunkCommit(repo)(packed.assign(sst=packed.sst + 0.1), group="g", message="again", key="2026-11")
+
+    def test_only_the_newest_keys_are_remembered(self, repo: str) -> None:
+        """At least `keep_keys`, at most a quarter more and those since the last look."""
+        commit = IcechunkCommit(repo, keep_keys=8)
+        for number in range(40):
+            commit(sea(number), group="g", message=str(number), key=str(number))
+
+        assert all(commit(sea(n), group="g", message="again", key=str(n)).already for n in range(32, 40))
+        assert not commit(sea(0), group="g", message="again", key="0").already
 
     def test_a_key_outlives_the_history(self, repo: str) -> None:
         """Expired snapshots take their metadata along; the key still counts."""
@@ -173,7 +263,7 @@ class TestOnce:
         repository = connect(repo)
         repository.expire_snapshots(older_than=next(repository.ancestry(branch="main")).written_at)
 
-        again = commit(sea(3), group="g", message="again", key="2026-11")
+        again = commit(sea(1), group="g", message="again", key="2026-11")
 
         assert (again.already, again.snapshot) == (True, last.snapshot)
         xr.testing.assert_identical(read(repo, "g"), sea(1))
@@ -183,7 +273,7 @@ class TestOnce:
         """It is never part of a path."""
         first = IcechunkCommit(repo)(sea(1), group="g", message="first", key=key)
 
-        assert IcechunkCommit(repo)(sea(2), group="g", message="again", key=key).snapshot == first.snapshot
+        assert IcechunkCommit(repo)(sea(1), group="g", message="again", key=key).snapshot == first.snapshot
 
     def test_a_commit_that_landed_and_was_not_acknowledged(self, repo: str) -> None:
         """A process that died after its commit is started again with the same key."""
@@ -196,14 +286,14 @@ class TestOnce:
         )
 
         elsewhere(program, (IcechunkCommit(repo), [1.0, 2.0]))
-        elsewhere(program, (IcechunkCommit(repo), [3.0, 4.0]))
+        elsewhere(program, (IcechunkCommit(repo), [1.0, 2.0]))
 
         assert messages(repo) == ["m"]
         assert read(repo, "g").sst.values.tolist() == [1.0, 2.0]
 
     def test_threads_that_race_with_one_key(self, repo: str) -> None:
         """One of them commits."""
-        receipts = at_once(lambda number: IcechunkCommit(repo)(sea(number), group="g", message="m", key="one"), 6)
+        receipts = at_once(lambda _: IcechunkCommit(repo)(sea(1), group="g", message="m", key="one"), 6)
 
         assert len({receipt.snapshot for receipt in receipts}) == 1
         assert sorted(receipt.already for receipt in receipts) == [False, *[True] * 5]

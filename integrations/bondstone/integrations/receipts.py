@@ -21,6 +21,16 @@ class ObjectReceipt(Receipt):
 
 
 @dataclass(frozen=True)
+class Changes:
+    """How many groups and arrays a commit added, deleted and updated, and how many chunks it wrote."""
+
+    added: int = 0
+    deleted: int = 0
+    updated: int = 0
+    chunks: int = 0
+
+
+@dataclass(frozen=True)
 class CommitReceipt(Receipt):
     """One commit. `already` says that the same key had been committed before, by `snapshot`, and nothing was written now."""
 
@@ -30,6 +40,12 @@ class CommitReceipt(Receipt):
     group: str | None
     key: str | None
     already: bool
+    changes: Changes = Changes()
+
+    @property
+    def changed(self) -> bool:
+        """False if there was nothing to write: `snapshot` is the one that was there."""
+        return self.changes != Changes()
 
 
 @dataclass(frozen=True)

@@ -38,10 +38,7 @@ def connect(name: str, *, ttl: float | None = None) -> "icechunk.Repository":
     Its credentials are asked for again after at most `ttl` seconds; it, its sessions and forks pickle to the name of the block. Raises
     `AccessDenied`, `NotFound` (no such bucket), `ServiceUnavailable`.
     """
-    handle = shared(live(IcechunkRepo, name, ttl=ttl))
-    block = handle.get()
-    with translated(block), _creation_lock(block):
-        return opened(handle)
+    return opened(shared(live(IcechunkRepo, name, ttl=ttl)))
 
 
 def shared(handle: Handle[IcechunkRepo]) -> Handle[IcechunkRepo]:
@@ -53,7 +50,7 @@ def opened(handle: Handle[IcechunkRepo], sleep: Callable[[float], None] = time.s
     """The repository that `handle` shows now."""
     for attempt in range(CREATE_TRIES):
         block = handle.get()
-        with translated(block):
+        with translated(block), _creation_lock(block):
             repository = _open_or_create(handle, block)
         if repository is not None:
             return repository
@@ -132,7 +129,7 @@ def commit_lock(block: IcechunkRepo) -> AbstractContextManager[Any]:
     if block.bucket is not None:
         return nullcontext()
     place = folder(block)
-    lock = need("filelock", "icechunk").FileLock(f"{place}.lock")
+    lock = need("filelock", "icechunk").FileLock(f"{place}.lock", is_singleton=True)  # who holds it may take it again
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         return lock.acquire(timeout=LOCK_SECONDS)  # type: ignore[no-any-return]  # held now, let go at the end of `with`

@@ -1,0 +1,82 @@
+"""A repository as tasks need it, whichever kind of block leads to it."""
+
+import importlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from bondstone.blocks import ArraylakeRepo, Block, Handle, IcechunkRepo, live
+from bondstone.integrations.icechunk.errors import translated
+from bondstone.integrations.icechunk.repository import commit_lock, opened, shared, uri
+
+if TYPE_CHECKING:
+    import icechunk
+
+
+class Repo(Protocol):
+    """Leads from the name of a block to the vendor's repository. It pickles to that name."""
+
+    @property
+    def handle(self) -> Handle[Any]:
+        """The block, which has a `reference`, a `version` and a `branch`. What refreshes it refreshes the repositories that are open."""
+        ...
+
+    def open(self) -> "icechunk.Repository":
+        """The vendor's repository, with the credentials that are current. Raises our errors."""
+        ...
+
+    def uri(self) -> str:
+        """Where it is, for receipts."""
+        ...
+
+    def signer(self) -> Block | None:
+        """The block whose credentials are used, for receipts and errors."""
+        ...
+
+    def lock(self) -> AbstractContextManager[Any]:
+        """What a commit must hold, where the storage cannot compare and swap."""
+        ...
+
+    def translated(self) -> AbstractContextManager[None]:
+        """Errors of the vendor as ours."""
+        ...
+
+
+def repo(name: str, *, ttl: float | None = None) -> Repo:
+    """The repository of an `IcechunkRepo` block by its name, or of any block that leads to one as `kind/name`: `arraylake-repo/ocean`.
+
+    Raises what `Block.load` raises.
+    """
+    kind, _, rest = name.partition("/")
+    if kind == ArraylakeRepo.kind:
+        kept: Callable[..., Repo] = importlib.import_module("bondstone.integrations.arraylake_repo").Kept
+        return kept(live(ArraylakeRepo, rest, ttl=ttl))
+    return Own(shared(live(IcechunkRepo, rest if kind == IcechunkRepo.kind else name, ttl=ttl)))
+
+
+class Own:
+    """A repository in a bucket or folder of one's own."""
+
+    def __init__(self, handle: Handle[IcechunkRepo]) -> None:
+        self.handle = handle
+
+    def open(self) -> "icechunk.Repository":
+        """By the block as it is now; made if there is none yet."""
+        return opened(self.handle)
+
+    def uri(self) -> str:
+        """Of the bucket and prefix, or of the folder."""
+        return uri(self.handle.get())
+
+    def signer(self) -> Block | None:
+        """The credentials of the bucket."""
+        block = self.handle.get()
+        return block.bucket.credentials if block.bucket else None
+
+    def lock(self) -> AbstractContextManager[Any]:
+        """A lock file beside a local folder."""
+        return commit_lock(self.handle.get())
+
+    def translated(self) -> AbstractContextManager[None]:
+        """By the words of icechunk's storage errors."""
+        return translated(self.handle.get())
