@@ -19,7 +19,8 @@ import xarray as xr
 from numcodecs.zstd import Zstd  # type: ignore[import-untyped]
 
 from bondstone.blocks import AwsCredentials, Block, Secret, find
-from bondstone.cli.demo.hunt import Hit, encodings, hunt
+from bondstone.blocks.encodings import encodings
+from bondstone.cli.demo.hunt import Hit, hunt
 from bondstone.cli.demo.prefect_home import prefect_home
 from bondstone.cli.demo.server import KeyPair, s3_server
 from bondstone.integrations import icechunk, s3
@@ -33,6 +34,10 @@ PLANTS: dict[str, Callable[[bytes], bytes]] = {
     "hex": lambda raw: raw.hex().encode(),
     "HEX": lambda raw: raw.hex().upper().encode(),
     "url": lambda raw: quote(raw, safe="").encode(),
+    "path": lambda raw: quote(raw).encode(),
+    "bytes": lambda raw: repr(b"#" + raw).encode(),
+    "utf-16-le, shown": lambda raw: repr(raw.decode().encode("utf-16-le")).encode(),
+    "utf-16-be, shown": lambda raw: repr(raw.decode().encode("utf-16-be")).encode(),
     "form": lambda raw: quote_plus(raw).encode(),
     "json": lambda raw: json.dumps({"a": raw.decode()}).encode(),
     "json, unicode": lambda raw: json.dumps([raw.decode()], ensure_ascii=False).encode(),

@@ -1,6 +1,7 @@
 """How a block comes out of a registry: found by its name, opened, and made of the fields that were stored."""
 
 import json
+import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
 from copy import copy
@@ -59,8 +60,17 @@ def load(cls: "type[Block]", reference: Reference, registry: Registry) -> "Block
         stored.made[cls] = copy(block) if again and _UNCHANGING.issuperset(map(type, _contents(block))) else None
         if ended := stored_expiry(stored.content):
             _say_if_expired(f"{name}@{stored.version}", ended)
+        if "prefect.runtime" in sys.modules or "distributed.worker" in sys.modules:
+            _mask_logs()
         return block
     raise fault
+
+
+def _mask_logs() -> None:
+    """Engines write logs of flows, and send them on."""
+    from bondstone.blocks import redact
+
+    redact.install()
 
 
 def _say_if_expired(what: str, ended: datetime) -> None:

@@ -11,6 +11,7 @@ import pydantic
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from bondstone.blocks.known import note
 from bondstone.registry import InvalidBlock, NotSaved
 
 MASK = "**********"
@@ -38,6 +39,7 @@ class SecretStr(_Resists, pydantic.SecretStr):
     __slots__ = ()
 
     def __init__(self, secret_value: str) -> None:
+        note(secret_value)
         self._reveal = lambda: secret_value
 
     @property
@@ -83,6 +85,7 @@ class SecretData(_Resists):
         if fault:
             del secret_value  # a frame with a value in it must not be in the traceback
             raise InvalidBlock(fault)
+        note(secret_value)
         if isinstance(secret_value, bytes):
             self._reveal = lambda: secret_value
         else:

@@ -3,7 +3,6 @@
 import base64
 import binascii
 import gzip
-import json
 import re
 import sqlite3
 import zlib
@@ -11,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote, quote_plus
 
 from numcodecs.zstd import Zstd  # type: ignore[import-untyped]
 
-SHORTEST = 8  # bytes; less is found by chance
+from bondstone.blocks.encodings import SHORTEST, encodings
+
 _DEPTH = 4  # a pickle in base64, in JSON, in base64, in a row
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{24,}")
 _LINE_BREAK = re.compile(rb"(?:\\+[rn]|[\r\n])+")  # also as JSON has it, once or more
@@ -54,32 +53,6 @@ def hunt_bytes(secrets: Mapping[str, str | bytes], data: bytes, where: str) -> l
         for (name, how), form in wanted.items()
         if form in piece
     ]
-
-
-def encodings(value: str | bytes) -> dict[str, bytes]:
-    """What `value` looks like where it leaks, by the name of the encoding; forms that are the same as another are left out."""
-    raw = value.encode() if isinstance(value, str) else value
-    if len(raw) < SHORTEST:
-        raise ValueError(f"a secret of less than {SHORTEST} bytes would be found everywhere")
-    forms = {"raw": raw, "hex": raw.hex().encode(), "HEX": raw.hex().upper().encode()}
-    for shift in range(3):
-        forms[f"base64+{shift}"] = form = _base64(raw, shift)
-        forms[f"base64url+{shift}"] = form.translate(bytes.maketrans(b"+/", b"-_"))
-    forms |= {"url": quote(raw, safe="").encode(), "form": quote_plus(raw).encode()}
-    with suppress(UnicodeDecodeError):
-        text = raw.decode()
-        once = json.dumps(text)[1:-1]
-        forms |= {"json": once.encode(), "json, unicode": json.dumps(text, ensure_ascii=False)[1:-1].encode()}
-        forms |= {"json in json": json.dumps(once)[1:-1].encode(), "repr": repr(text)[1:-1].encode()}
-        forms |= {"utf-16-le": text.encode("utf-16-le"), "utf-16-be": text.encode("utf-16-be")}
-    return {name: form for form, name in {form: name for name, form in reversed(forms.items())}.items()}
-
-
-def _base64(raw: bytes, shift: int) -> bytes:
-    """What base64 makes of `raw` when it begins `shift` bytes into a group of three, whatever stands before and behind it."""
-    text = base64.b64encode(bytes(shift) + raw)
-    behind = {0: 0, 1: 3, 2: 2}[(shift + len(raw)) % 3]
-    return text[(0, 2, 3)[shift] : len(text) - behind]
 
 
 def _in_file(secrets: Mapping[str, str | bytes], path: Path, where: str) -> Iterator[Hit]:
