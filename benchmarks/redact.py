@@ -53,7 +53,7 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     values = [secrets.token_urlsafe(24) for _ in range(1000)]
     lines = {"without a secret": LINE, "with one": f"{LINE[:90]}{values[500]}{LINE[90:]}"}
-    known, table = ways(values), Table("200 characters, 1,000 secrets", "without a secret", "with one", "×")
+    known, table = ways(values), Table("200 characters, 1,000 secrets", "without a secret", "with one", "ratio")
     taken: dict[tuple[str, str], list[float]] = {}
     for _ in range(rounds):
         for name, call in known.items():
