@@ -12,6 +12,8 @@ from bondstone.registry.keys import RawKey
 from bondstone.registry.sql import SqlStore
 from bondstone.registry.sqlite import SqliteDatabase
 
+pytest_plugins = ["pytester", "tests.leaks.watch"]
+
 Make = Callable[[str], Registry]
 
 

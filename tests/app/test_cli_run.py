@@ -149,6 +149,7 @@ def test_what_cannot_be_resolved_keeps_the_program_from_starting(
 @pytest.mark.parametrize(
     "content", [b"A=1\nno sense\n", b"A=1\nB='open\n", b"A=\xff\n", b"A=x\0y\n", None, b"A" * 1024 * 1025]
 )
+@pytest.mark.shows_secrets("a.env")
 def test_a_bad_env_file_is_told_without_its_text(tmp_path: Path, content: bytes | None) -> None:
     """The file and the line, and never what stands there."""
     if content is not None:
@@ -192,6 +193,7 @@ def test_what_opens_the_registry_stays_here(key_path: Path) -> None:
     assert run("--", *SHOW, "BONDSTONE_KEY", BONDSTONE_KEY="keyring:0").out == "keyring:0\n"  # an address is no key
 
 
+@pytest.mark.shows_secrets("a.env")
 def test_a_key_in_an_env_file_stays_here_too(tmp_path: Path) -> None:
     """Wherever it came from."""
     (tmp_path / "a.env").write_text(f"BONDSTONE_PASSPHRASE={SENTINEL}\n")

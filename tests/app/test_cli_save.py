@@ -46,6 +46,7 @@ def test_standard_input_is_a_value(home: Path) -> None:
         (b"\xff\x00\n", b"\xff\x00\n"),
     ],
 )
+@pytest.mark.shows_secrets("value")
 def test_a_file_is_a_value(cli: Cli, tmp_path: Path, content: bytes, value: object) -> None:
     """One line loses its line end and stays text, whatever it looks like; several lines, and what is no text, are kept exactly."""
     (tmp_path / "value").write_bytes(content)
@@ -55,6 +56,7 @@ def test_a_file_is_a_value(cli: Cli, tmp_path: Path, content: bytes, value: obje
     assert Secret.load("x").get() == value
 
 
+@pytest.mark.shows_secrets("token.txt")
 def test_plain_fields_are_typed(cli: Cli, token: Path) -> None:
     """What is no text is read as what the field says; a block is named by its reference, in either form."""
     cli("save", "aws-credentials/prod", "access_key_id=AKIAIOSFODNN7EXAMPLE", f"secret_access_key=@{token}")
@@ -70,6 +72,7 @@ def test_plain_fields_are_typed(cli: Cli, token: Path) -> None:
     assert bucket.credentials == AwsCredentials.load("prod")
 
 
+@pytest.mark.shows_secrets("token.txt")
 def test_a_mapping_is_json(cli: Cli, token: Path) -> None:
     """A field that takes a mapping reads JSON with references in it; blocks written out are refused, for their secrets."""
     cli("save", "aws-credentials/a", "access_key_id=AKIAIOSFODNN7EXAMPLE", f"secret_access_key=@{token}")
@@ -85,6 +88,7 @@ def test_a_mapping_is_json(cli: Cli, token: Path) -> None:
     assert SENTINEL not in broken.err + inline.err
 
 
+@pytest.mark.shows_secrets("token.txt")
 def test_a_taken_name_is_kept(cli: Cli, token: Path) -> None:
     """Without --overwrite a taken name is a conflict that tells of it; with it, a second version."""
     save = ("save", "secret/x", f"value=@{token}")
@@ -187,6 +191,7 @@ def test_secrets_among_all_the_fields_are_unseen(home: Path) -> None:
     assert GitCredentials.load("ci").username == "me"
 
 
+@pytest.mark.shows_secrets("key.pem")
 def test_a_private_key_is_too_long_for_a_prompt(home: Path, tmp_path: Path) -> None:
     """A prompt takes one line, and the next ones must not go to the shell: it says how, and asks again."""
     (tmp_path / "key.pem").write_text(PEM)
