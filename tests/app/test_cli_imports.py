@@ -25,6 +25,7 @@ TRIED = [
         ["rm", "secret/x", "--yes"],
     ),
     *(["types"], ["types", "icechunk-repo"], ["audit"], ["audit", "verify"], ["audit", "checkpoint"], ["key", "ls"]),
+    *(["who", "secret/x"], ["scan", "TMP/plain.toml"]),
     *(
         ["key", "check"],
         ["key", "add", "key-file:TMP/keys/k"],

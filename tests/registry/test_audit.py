@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from itertools import batched
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -570,6 +571,28 @@ def test_the_flow_run_is_in_the_actor() -> None:
     assert done.returncode == 0, done.stderr
     actors = {row.actor.partition(" ")[2] for row in current_registry().audit()}
     assert actors == {"flow-run:11111111-2222-3333-4444-555555555555"}
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("S3Upload-0b5", " task:s3upload-0b5"), (None, ""), ("ema_SENTINEL12", " task:(not shown)")]
+)
+def test_the_task_is_in_the_actor(name: str | None, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the load is in a task of the flow; a key-shaped name is not recorded."""
+    runtime = SimpleNamespace(flow_run=SimpleNamespace(id="1-2"), task_run=SimpleNamespace(name=name))
+    monkeypatch.setitem(sys.modules, "prefect.runtime", runtime)
+
+    assert run_of() == f" flow-run:1-2{told}"
+
+
+def test_an_airflow_task_is_in_the_actor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the variables that Airflow sets while a task runs."""
+    monkeypatch.setitem(sys.modules, "airflow", object())
+    assert run_of() == ""
+
+    for name, value in {"DAG_ID": "daily", "TASK_ID": "upload", "DAG_RUN_ID": "manual-1"}.items():
+        monkeypatch.setenv(f"AIRFLOW_CTX_{name}", value)
+
+    assert run_of() == " airflow:daily.upload manual-1"
 
 
 def test_an_engine_that_fails_fails_no_load(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
