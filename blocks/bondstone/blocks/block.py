@@ -194,6 +194,14 @@ class Block(BaseModel):
         """The version that this instance is, or was made from; None if it was never saved."""
         return self._origin.version if self._origin else None
 
+    def fingerprint(self) -> str:
+        """16 hex digits that stand for the fields in logs and cache keys: the same for equal blocks in one registry, until its root key is
+        rotated. Without that key nobody can try values against it.
+        """
+        from bondstone.blocks.storing import canonical
+
+        return current_registry(create=True).fingerprint(canonical(self))
+
     @property
     def is_saved(self) -> bool:
         """Whether these very fields are stored under `reference` at `version`."""

@@ -12,7 +12,7 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from bondstone.blocks.known import note
-from bondstone.registry import InvalidBlock, NotSaved
+from bondstone.registry import InvalidBlock, NotSaved, current_registry
 
 MASK = "**********"
 
@@ -22,6 +22,15 @@ class _Resists:
 
     __slots__ = ("_reveal",)
     _reveal: Callable[[], Any]
+
+    def _canonical(self) -> bytes:
+        raise NotImplementedError
+
+    def fingerprint(self) -> str:
+        """16 hex digits that stand for the value in logs and cache keys: the same for the same value in one registry, until its root key is
+        rotated. Without that key nobody can try values against it.
+        """
+        return current_registry(create=True).fingerprint(self._canonical())
 
     def __copy__(self) -> Self:
         return self
@@ -49,8 +58,10 @@ class SecretStr(_Resists, pydantic.SecretStr):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SecretStr):
             return NotImplemented
-        mine, its = self._secret_value, other._secret_value
-        return hmac.compare_digest(mine.encode("utf-8", "surrogatepass"), its.encode("utf-8", "surrogatepass"))
+        return hmac.compare_digest(self._canonical(), other._canonical())
+
+    def _canonical(self) -> bytes:
+        return self._secret_value.encode("utf-8", "surrogatepass")
 
     __hash__ = pydantic.SecretStr.__hash__
 

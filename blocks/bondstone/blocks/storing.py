@@ -50,4 +50,9 @@ def children(value: Any) -> Iterator[Block]:
 
 def told_apart(block: Block) -> str:
     """The same for equal blocks of this process; says nothing of what is in them."""
-    return hmac.digest(_apart, document.dumps(stored_form(block, ("", ""))), "sha256").hex()
+    return hmac.digest(_apart, canonical(block), "sha256").hex()
+
+
+def canonical(block: Block) -> bytes:
+    """The fields in one form, children by value: they are saved in no registry without an address."""
+    return document.dumps(stored_form(block, ("", "")))

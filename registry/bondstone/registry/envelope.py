@@ -130,6 +130,12 @@ def audit_key(key: bytes, registry_id: str) -> bytes:
     return HKDF(_HASH, KEY_BYTES, bytes.fromhex(registry_id), context.encode()).derive(key)
 
 
+def fingerprint_key(key: bytes, registry_id: str) -> bytes:
+    """The key of fingerprints of values."""
+    context = Context("fingerprint", registry_id, "", "", 0, 0)
+    return HKDF(_HASH, KEY_BYTES, bytes.fromhex(registry_id), context.encode()).derive(key)
+
+
 def fingerprint(key: bytes) -> str:
     """The public id of a wrapping key, such as ``k1a2b3c4d``."""
     return "k" + HKDF(_HASH, 4, None, Context("keyid", "", "", "", 0, 0).encode()).derive(key).hex()

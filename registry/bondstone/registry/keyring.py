@@ -13,6 +13,7 @@ from bondstone.registry.envelope import (
     MALFORMED,
     Context,
     audit_key,
+    fingerprint_key,
     key_id,
     mac_key,
     open_envelope,
@@ -225,6 +226,10 @@ class Keyring:
         except MALFORMED:
             fault = unreadable(f"the head of {head.kind}/{head.name}")
         raise fault
+
+    def fingerprint(self, value: bytes) -> str:
+        """16 hex digits that stand for `value`, and tell nothing of it to who has not the newest root key."""
+        return hmac.digest(fingerprint_key(self._newest.key, self.registry_id), value, "sha256")[:8].hex()
 
     def sign(self, seq: int, previous: bytes, row: AuditRow) -> bytes:
         """The MAC that chains a row of the audit log to the one before."""

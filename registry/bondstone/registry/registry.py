@@ -447,6 +447,10 @@ class Registry:
         """Microseconds since 1970 by the clock that all who use this registry share."""
         return self._store.now()
 
+    def fingerprint(self, value: bytes) -> str:
+        """16 hex digits that are the same for the same bytes in this registry, until its root key is rotated."""
+        return self._keyring.fingerprint(value)
+
     def note(self, action: str) -> None:
         """Record what was done with the registry as a whole."""
         self._store.record([AuditRow(self.now(), actor(), action, "", "", 0, "ok")], self._keyring.sign)
