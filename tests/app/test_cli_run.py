@@ -2,6 +2,7 @@
 
 import os
 import pty
+import random
 import select
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from bondstone.blocks import AwsCredentials, Secret
+from bondstone.blocks.secret_values import MASK
 from bondstone.cli import child
 from bondstone.registry import current_registry
 from tests.app.program import PROGRAM, SENTINEL, Ended, bondstone
@@ -384,3 +386,72 @@ def test_without_references_no_registry_is_needed(home: Path) -> None:
 
     assert ended == Ended(0, "fine\n", "")
     assert not (home / "other").exists()
+
+
+LEAK = "import os, sys; print('out', os.environ['T']); print('err', os.environ['T'], file=sys.stderr); sys.exit(3)"
+
+
+@pytest.mark.parametrize(
+    ("options", "out", "err"),
+    [((), False, True), (("--mask",), True, True), (("--no-mask",), False, False)],
+    ids=["default", "mask", "no mask"],
+)
+def test_what_it_says_is_masked(options: tuple[str, ...], out: bool, err: bool) -> None:
+    """By default in its errors, which go to logs; its output is data. The exit code stays."""
+    Secret(value="a-secret-to-be-masked").save("token", overwrite=True)
+
+    ended = bondstone("run", *options, "--", sys.executable, "-c", LEAK, environment={"T": "bondstone://secret/token"})
+
+    shown = {True: MASK, False: "a-secret-to-be-masked"}
+    assert ended.code == 3
+    assert ended.out == f"out {shown[out]}\n"
+    assert ended.err.splitlines()[-1] == f"err {shown[err]}"
+
+
+def test_a_question_is_passed_on() -> None:
+    """A piece of a line does not wait for its end; a value in two pieces of a line is masked."""
+    Secret(value="a-secret-to-be-masked").save("token", overwrite=True)
+    program = (
+        "import os, sys, time; t = os.environ['T']; w = lambda s: (sys.stderr.write(s), sys.stderr.flush())\n"
+        "w('so ' + t[:9]); w(t[9:] + ' it is? '); sys.stdin.readline(); w('thanks')"
+    )
+    command = [*PROGRAM, "run", "--", sys.executable, "-c", program]
+    pipe = subprocess.PIPE
+    environment = os.environ | {"T": "bondstone://secret/token"}
+
+    with subprocess.Popen(command, stdin=pipe, stderr=pipe, env=environment) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        asked = os.read(process.stderr.fileno(), 100).decode()
+        process.stdin.write(b"yes\n")
+        process.stdin.close()
+        rest = process.stderr.read().decode()
+
+    assert asked + rest == f"so {MASK} it is? thanks"
+    assert asked.endswith("it is? ")
+
+
+def test_what_it_leaves_running_may_go_on_writing() -> None:
+    """We do not wait for it, and it meets no broken pipe; what it says later is masked, too."""
+    Secret(value="a-secret-to-be-masked").save("token", overwrite=True)
+    command = [*PROGRAM, "run", "--", "sh", "-c", "(sleep 2; echo late $T >&2; echo then >&2) & echo now >&2"]
+    environment = os.environ | {"T": "bondstone://secret/token"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment) as process:
+        assert process.stderr is not None
+        assert process.wait(timeout=60) == 0
+        said = process.stderr.read().decode()
+
+    assert said == f"now\nlate {MASK}\nthen\n"
+
+
+def test_megabytes_and_no_text() -> None:
+    """Every byte that is no secret comes through."""
+    Secret(value="a-secret-to-be-masked").save("token", overwrite=True)
+    program = "import os, random, sys; sys.stdout.buffer.write(random.Random(1).randbytes(3_000_000))"
+    command = [*PROGRAM, "run", "--mask", "--", sys.executable, "-c", program]
+
+    done = subprocess.run(
+        command, capture_output=True, env=os.environ | {"T": "bondstone://secret/token"}, timeout=60, check=True
+    )
+
+    assert done.stdout == random.Random(1).randbytes(3_000_000)

@@ -5,10 +5,14 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
 
 from bondstone.cli import output
 from bondstone.registry.names import shown
+
+if TYPE_CHECKING:
+    from bondstone.cli.relay import Relay
 
 NO_PROGRAM = 127  # as shells have it
 NOT_EXECUTABLE = 126
@@ -18,8 +22,11 @@ _FROM_KEYBOARD = {signal.SIGINT, signal.SIGQUIT}
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
-def run(command: Sequence[str], environment: dict[str, str]) -> int:
-    """Run `command`, found on the PATH of `environment`; its exit code, or 128 + n if signal n ended it."""
+def run(command: Sequence[str], environment: dict[str, str], masked: Collection[int] = ()) -> int:
+    """Run `command`, found on the PATH of `environment`; its exit code, or 128 + n if signal n ended it.
+
+    What it writes to the descriptors in `masked` is passed on with our secrets masked.
+    """
     program = shutil.which(command[0], path=environment.get("PATH", os.defpath))
     if program is None:
         found = os.path.dirname(command[0]) and os.path.exists(command[0])  # noqa: PTH110, PTH120 -- a name, not a path
@@ -30,13 +37,29 @@ def run(command: Sequence[str], environment: dict[str, str]) -> int:
     _quiet()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {*_PASSED_ON, signal.SIGCHLD})
     try:
+        between = _relay(masked)
+        moves = [(os.POSIX_SPAWN_DUP2, pipe, stream) for stream, pipe in between.pipes.items()] if between else []
         # Not subprocess: it closes descriptors that the caller handed on, and lets the child begin with signals blocked.
-        child = os.posix_spawn(program, list(command), environment, setsigmask=before, setsigdef=_IGNORED_BY_PYTHON)
-        return _attend(child)
+        settings: dict[str, Any] = {"setsigmask": before, "setsigdef": _IGNORED_BY_PYTHON, "file_actions": moves}
+        child = os.posix_spawn(program, list(command), environment, **settings)
+        if between:
+            between.let_go()
+        code = _attend(child)
+        if between:
+            between.wait()
+        return code
     except OSError as error:
         return _refused(command[0], error.strerror or type(error).__name__, True)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _relay(masked: Collection[int]) -> "Relay | None":
+    if not masked:
+        return None
+    from bondstone.cli.relay import relay
+
+    return relay(masked)
 
 
 def _refused(name: str, reason: str, found: bool) -> int:

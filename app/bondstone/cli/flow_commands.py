@@ -44,10 +44,15 @@ def run(
     keep_key: Annotated[
         bool, typer.Option("--keep-key", help="Hand on BONDSTONE_KEY, BONDSTONE_PASSPHRASE and BONDSTONE_TOKEN.")
     ] = False,
+    mask: Annotated[
+        bool | None,
+        typer.Option("--mask/--no-mask", show_default=False, help="Mask its output and errors, or nothing of them."),
+    ] = None,
 ) -> None:
     """Run a program whose environment holds the values of references.
 
     Each variable that is bondstone://kind/name#field, or has ${bondstone://…} in it, gets the value, for the program alone.
+    Where its errors do not go to a terminal, those values are masked in them.
 
     \b
     Example:
@@ -56,7 +61,7 @@ def run(
     """
     from bondstone.cli.run import run
 
-    raise typer.Exit(run(command, files or [], keep_key=keep_key))
+    raise typer.Exit(run(command, files or [], keep_key=keep_key, mask=mask))
 
 
 def render(

@@ -12,11 +12,15 @@ from bondstone.registry import BondstoneError, current_registry
 from bondstone.registry.names import SCHEME, shown
 from bondstone.registry.providers import is_address
 
+_STDOUT, _STDERR = 1, 2
 _KEYS = ("BONDSTONE_KEY", "BONDSTONE_PASSPHRASE", "BONDSTONE_TOKEN")
 
 
-def run(command: Sequence[str], files: Sequence[Path], *, keep_key: bool) -> int:
-    """Run a program with the values of references in its environment; its exit code."""
+def run(command: Sequence[str], files: Sequence[Path], *, keep_key: bool, mask: bool | None) -> int:
+    """Run a program with the values of references in its environment; its exit code.
+
+    `mask`: its output and errors, neither (False), or by default its errors where nobody looks at them: there logs go.
+    """
     given = _given(files)
     environment = os.environ | given
     if not keep_key:
@@ -24,7 +28,13 @@ def run(command: Sequence[str], files: Sequence[Path], *, keep_key: bool) -> int
     resolved = with_values(environment, strict=given)
     if resolved != environment:
         current_registry().close()  # the loads are on record before the program runs, and no connection stays open beside it
-    return child.run(command, resolved)
+    return child.run(command, resolved, _masked(mask) if resolved != environment else ())
+
+
+def _masked(mask: bool | None) -> tuple[int, ...]:
+    if mask is None:
+        return () if os.isatty(_STDERR) else (_STDERR,)
+    return (_STDOUT, _STDERR) if mask else ()
 
 
 def _given(files: Sequence[Path]) -> dict[str, str]:
