@@ -7,6 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "threat-model.md").read_text()
+LEAKS = (ROOT / "docs" / "leaks.md").read_text()
 PROMISES = [line for line in PAGE.partition("## What is promised")[2].splitlines() if line.startswith("| ")][2:]
 NAME = re.compile(r"`(tests/[\w/]+\.py)?::(\w+)`")
 
@@ -19,7 +20,7 @@ def named(text: str) -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize(("file", "name"), sorted(set(named(PAGE))))
+@pytest.mark.parametrize(("file", "name"), sorted(set(named(PAGE) + named(LEAKS))))
 def test_the_named_test_exists(file: str, name: str) -> None:
     """In that file, as a test that runs by default or is marked slow."""
     source = (ROOT / file).read_text()
