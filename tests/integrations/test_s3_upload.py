@@ -7,10 +7,12 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import obstore
 import pandas as pd
 import pytest
 
 from bondstone.blocks import AccessDenied, Conflict, InvalidName
+from bondstone.integrations import s3
 from bondstone.integrations.receipts import ObjectReceipt
 from bondstone.integrations.s3 import S3Download, S3Upload
 from bondstone.integrations.s3.checksum import MOST_PARTS, etag_of, part_size, split
@@ -91,6 +93,16 @@ class TestSources:
             S3Upload("reports")(file, key="refused")
 
         assert reports.server.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="refused")["KeyCount"] == 0
+
+    def test_a_reader_of_obstore(self, reports: Account) -> None:
+        """Which uses the event loop that sends; from where it stands, in parts."""
+        S3Upload("reports")(bytes(20 * MIB), key="x")
+        reader: Any = obstore.open_reader(s3.connect("reports"), "x")
+        reader.seek(3 * MIB)
+
+        receipt = S3Upload("reports")(reader, key="y")
+
+        assert receipt.size == 17 * MIB
 
     def test_a_data_frame(self, reports: Account) -> None:
         """CSV or Parquet, as the key says; the index goes along where it is more than a count."""

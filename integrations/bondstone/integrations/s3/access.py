@@ -107,6 +107,11 @@ def _renewed(access: Access, refused: "S3Store") -> "S3Store":
         return _stores[key]
 
 
+def _patience() -> dict[str, Any]:
+    """As long for all tries of boto3 as for one request of obstore: botocore's own would be five minutes."""
+    return {"read_timeout": clients.ANSWER / 3, "retries": {"total_max_attempts": 3}}
+
+
 def _kept_client(access: Access) -> Any:
     key = _key(access)
-    return _clients.get(key) or _clients.setdefault(key, clients.client_of(access.handle))
+    return _clients.get(key) or _clients.setdefault(key, clients.client_of(access.handle, **_patience()))

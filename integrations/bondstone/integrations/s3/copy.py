@@ -10,6 +10,7 @@ from bondstone.integrations.receipts import ObjectReceipt
 from bondstone.integrations.s3.access import Access
 from bondstone.integrations.s3.checksum import NAME, Tally, part_size
 from bondstone.integrations.s3.delete import deleted
+from bondstone.integrations.s3.in_flight import apart
 from bondstone.integrations.s3.keys import checked
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _by_hand(ways: _Ways, key: str, to: str, found: dict[str, Any]) -> tuple[str
             Tally(),
             ways.source.store(lambda source: obstore.get(source, checked(key), options={"if_match": found["ETag"]})),
         )
-        pieces = tally.over(answer.stream(part))
+        pieces = tally.over(apart(iter(answer.stream(part))))
         if size <= part:
             whole = b"".join(pieces)
             return obstore.put(store, to, whole, attributes=answer.attributes, use_multipart=False)

@@ -58,7 +58,7 @@ def _of_obstore(block: S3Bucket, error: Exception) -> BondstoneError:
 
 
 def _of_boto3(block: S3Bucket, error: Any) -> BondstoneError:
-    answer: dict[str, Any] = getattr(error, "response", {})
+    answer: dict[str, Any] = getattr(error, "response", None) or {}  # a timeout has one too, and it is None
     code = answer.get("Error", {}).get("Code")
     headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     region = answer.get("Error", {}).get("Region") or headers.get("x-amz-bucket-region")

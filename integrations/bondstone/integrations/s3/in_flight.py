@@ -1,7 +1,7 @@
 """Many objects at a time."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -34,6 +34,18 @@ def in_flight[T, R](work: Callable[[T], R], items: Sequence[T], most: int = MOST
             _drain(todo)
             raise
     return results
+
+
+def apart(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same chunks, each taken in another thread, one ahead.
+
+    Obstore asks for the chunks of an upload while it drives its own event loop, where nothing that uses obstore itself may run.
+    """
+    with ThreadPoolExecutor(1, "bondstone-s3-read") as pool:
+        following = pool.submit(next, chunks, None)
+        while (chunk := following.result()) is not None:
+            following = pool.submit(next, chunks, None)
+            yield chunk
 
 
 def _drain(items: Iterable[object]) -> None:

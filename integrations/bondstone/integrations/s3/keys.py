@@ -31,9 +31,10 @@ def folder(prefix: str) -> str:
 def targets(names: list[str], root: Path) -> dict[str, Path]:
     """Where the objects of these names lie below `root`. Raises `InvalidName` for the first that would lead elsewhere.
 
-    Names of folders (``a/``), as consoles make them, are left out. Raises `Conflict` where one name is a folder of another.
+    Names of folders (``a/``, and the empty one of `root`), as consoles make them, are left out. Raises `Conflict` where one name is a
+    folder of another.
     """
-    files = [name for name in names if not name.endswith("/")]
+    files = [name for name in names if name and not name.endswith("/")]
     for name in files:
         if any(part in ("", ".", "..") for part in name.split("/")) or "\0" in name:
             raise InvalidName(

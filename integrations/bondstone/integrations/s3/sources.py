@@ -4,10 +4,12 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from bondstone.blocks import InvalidName, MissingExtra, NotFound
+from bondstone.integrations.s3.in_flight import apart
 
 ONE_PUT = 16 * 1024 * 1024  # bytes; larger sources go up in parts, read from disk as they go
 CHUNK = 1024 * 1024  # bytes; what fits into the processor's cache is hashed in half the time
@@ -75,8 +77,7 @@ def _of_file(file: IO[bytes]) -> Source:
     def chunks() -> Iterator[bytes]:
         if seekable:
             file.seek(start)
-        while data := file.read(CHUNK):
-            yield data
+        return apart(iter(partial(file.read, CHUNK), b""))  # it may be a reader of obstore's
 
     return Source(chunks, file.seek(0, os.SEEK_END) - start if seekable else None, again=seekable)
 

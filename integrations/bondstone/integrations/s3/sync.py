@@ -76,7 +76,7 @@ def _sides(task: S3Sync, root: Path, prefix: str) -> _Sides:
         raise NotFound(f"there is no folder {str(root)!r} to send")
     here = {file.name: file for file in folders.files(str(root), prefix)} if root.is_dir() else {}
     there = {item.key.removeprefix(folder(prefix)): item for item in items(access, folder(prefix))}
-    return _Sides(access, root, here, {name: item for name, item in there.items() if not name.endswith("/")})
+    return _Sides(access, root, here, {name: item for name, item in there.items() if name and not name.endswith("/")})
 
 
 def _same(file: File, item: Item) -> bool:
