@@ -13,8 +13,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import obstore
 from rich.console import Console
@@ -82,37 +84,51 @@ def real_server(folder: Path) -> Iterator[Service]:
         yield Service(server.endpoint, key.access_key_id, key.secret_access_key)
 
 
-def seconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
+class Took(NamedTuple):
+    """Seconds on the clock, and of the processor in this process and in those that it waited for."""
+
+    clock: float
+    processor: float
+
+
+def took(call: Callable[[], object]) -> Took:
+    start, before = time.perf_counter(), os.times()
     call()
-    return time.perf_counter() - start
+    return Took(time.perf_counter() - start, sum(os.times()[:4]) - sum(before[:4]))
 
 
-def measured(clients: Mapping[str, Client], files: Sequence[Path], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each client in each round, after one that does not count."""
-    found: dict[str, list[float]] = {name: [] for name in clients}
+def seconds(call: Callable[[], object]) -> float:
+    return took(call).clock
+
+
+def measured(clients: Mapping[str, Client], files: Sequence[Path], rounds: int) -> dict[str, list[Took]]:
+    """What each client took in each round, after one that does not count."""
+    found: dict[str, list[Took]] = {name: [] for name in clients}
     for turn in range(rounds + 1):
         for name, client in clients.items():
-            took = seconds(lambda client=client: client(files))  # type: ignore[misc]
+            this = took(partial(client, files))
             if turn:
-                found[name].append(took)
+                found[name].append(this)
     return found
 
 
-def ratio(found: Mapping[str, list[float]], name: str) -> float:
-    """How many times as long as ours, round by round."""
-    return median(its / mine for its, mine in zip(found[name], found["bondstone"], strict=True))
+def cells(found: Mapping[str, Sequence[Took]], name: str) -> list[str]:
+    """Seconds, how many times as long as ours (round by round), and seconds of the processor."""
+    mine, its = found["bondstone"], found[name]
+    ratio = median(one.clock / ours.clock for one, ours in zip(its, mine, strict=True))
+    return [f"{median(one.clock for one in its):.3f}", f"{ratio:.2f}", f"{median(one.processor for one in its):.2f}"]
 
 
 def table(title: str, service: Service, folder: Path, rounds: int, more: Mapping[str, Client]) -> None:
     """One server, all loads."""
-    shown = Table("client", *(column for load in LOADS for column in (str(load), "/ ours")), title=title)
+    shown = Table("client", title=f"{title}: seconds, times ours, seconds of the processor")
+    for column in (column for load in LOADS for column in (str(load), "/ ours", "cpu")):
+        shown.add_column(column, justify="right")
     clients = {name: make(service) for name, make in MAKERS.items()} | dict(more)
-    found = {load: measured(clients, load.files(folder), rounds) for load in LOADS}
+    found = [measured(clients, load.files(folder), rounds) for load in LOADS]
     for name in clients:
-        cells = ((f"{median(found[load][name]):.3f} s", f"{ratio(found[load], name):.2f}") for load in LOADS)
-        shown.add_row(name, *(cell for pair in cells for cell in pair))
-    Console(width=110).print(shown)
+        shown.add_row(name, *(cell for each in found for cell in cells(each, name)))
+    Console(width=120).print(shown)
 
 
 def one_put(service: Service, rounds: int) -> None:
