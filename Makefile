@@ -1,6 +1,7 @@
 # Every target sets the project up first, into .venv; there is nothing to install or activate by hand.
 # Pass arguments on with ARGS, as in: make test ARGS="-k store"
 .PHONY: help setup demo test test-slow bench bench-scale bench-rotation bench-redact lock format reference clean
+.PHONY: help setup demo test test-slow bench bench-scale bench-s3 bench-rotation lock format reference clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
@@ -22,6 +23,9 @@ bench: setup ## measure what users feel
 
 bench-scale: setup ## measure many blocks, eight processes, PostgreSQL, root-key rotation and Prefect's own
 	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m benchmarks.scale $(ARGS)
+
+bench-s3: setup ## measure uploads beside boto3, obstore, opendal, s5cmd and prefect-aws
+	@.venv/bin/python -m benchmarks.s3 $(ARGS)
 
 bench-rotation: setup ## rotate credentials under flows that run, and count what fails
 	@.venv/bin/python -m benchmarks.rotation $(ARGS)

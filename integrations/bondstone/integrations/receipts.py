@@ -1,6 +1,9 @@
 """What a task did, fit for a log: names, places and sizes, never a value."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from bondstone.blocks import SecretStr
 
 
 @dataclass(frozen=True)
@@ -14,10 +17,48 @@ class Receipt:
 
 @dataclass(frozen=True)
 class ObjectReceipt(Receipt):
-    """One object written or read. `size` is in bytes; `etag` is the server's."""
+    """One object written or read, as it is stored: `size` in bytes, `checksum` as ``crc32:1c291ca3``; `etag` is the server's."""
 
     etag: str | None
     size: int
+    checksum: str | None = None
+    seconds: float = field(default=0.0, compare=False)  # two runs of the same work are equal
+
+
+@dataclass(frozen=True)
+class FolderReceipt(ObjectReceipt):
+    """Many objects below one prefix: `size` is their sum and `etag` None. `objects` has each, and stays out of logs."""
+
+    count: int = 0
+    objects: tuple[ObjectReceipt, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class SyncReceipt(Receipt):
+    """What a sync did, or would do: keys relative to the prefix, in order. `size` is what was transferred, in bytes."""
+
+    transferred: tuple[str, ...]
+    deleted: tuple[str, ...]
+    same: int
+    size: int
+    dry_run: bool
+    seconds: float = field(default=0.0, compare=False)
+
+
+@dataclass(frozen=True)
+class DeleteReceipt(Receipt):
+    """How many keys were asked to be gone; S3 does not tell which of them were there."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class SignedUrl(Receipt):
+    """A URL that lets whoever has it do one thing with one object until `expires_at`. It is a secret: it hides, and does not pickle."""
+
+    method: str
+    expires_at: datetime
+    url: SecretStr
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,9 @@ from bondstone.integrations.s3.place import Place
 if TYPE_CHECKING:
     from obstore.store import S3Store
 
+ANSWER = (
+    60.0  # seconds for one request, its body and its answer; also for a server that takes the call and says nothing
+)
 _AUTH_CODES = {
     "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
@@ -38,12 +41,18 @@ def store(handle: Handle[S3Bucket]) -> "S3Store":
     signing: dict[str, Any] = {"skip_signature": place.anonymous}
     if not place.anonymous:
         signing["credential_provider"] = LiveKeys(handle)
+    if (
+        place.endpoint is None
+    ):  # TLS protects what is signed; hashing the body for the signature would cost as much as sending it
+        signing |= {"unsigned_payload": True, "checksum_algorithm": "CRC64NVME"}
+    else:  # signed for its SHA-256, of which the server is told to keep it
+        signing["checksum_algorithm"] = "SHA256"
     return need("obstore.store", "aws").S3Store(  # type: ignore[no-any-return]
         place.bucket,
         prefix=place.prefix or None,
         region=place.region,
         virtual_hosted_style_request=not place.path_style,
-        client_options={**options, "connect_timeout": timedelta(seconds=5), "timeout": timedelta(seconds=60)},
+        client_options={**options, "connect_timeout": timedelta(seconds=5), "timeout": timedelta(seconds=ANSWER)},
         retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=20)},
         **({"endpoint": _endpoint(place)} if place.endpoint else {}),
         **signing,
@@ -73,8 +82,8 @@ def client(name: str, *, ttl: float | None = None) -> Any:
     return client_of(live(S3Bucket, name, ttl=ttl))
 
 
-def client_of(handle: Handle[S3Bucket]) -> Any:
-    """A new boto3 client for what `handle` shows."""
+def client_of(handle: Handle[S3Bucket], **patience: Any) -> Any:
+    """A new boto3 client for what `handle` shows; `patience` is botocore's, where its own is not right."""
     place = Place.of(handle.get())
     session = need("botocore.session", "aws").Session()
     if not place.anonymous:
@@ -83,14 +92,14 @@ def client_of(handle: Handle[S3Bucket]) -> Any:
         session._credentials = _live_credentials()(keys)
         session.get_component("event_emitter").register_first("needs-retry.s3", partial(_sign_again, keys))
     made = need("boto3", "aws").Session(botocore_session=session, region_name=place.region)
-    return made.client("s3", endpoint_url=place.endpoint, config=_config(place))
+    return made.client("s3", endpoint_url=place.endpoint, config=_config(place, patience))
 
 
-def _config(place: Place) -> Any:
+def _config(place: Place, patience: dict[str, Any]) -> Any:
     botocore = need("botocore", "aws")
     style = {"addressing_style": "path" if place.path_style else "virtual"}
     signature = {"signature_version": botocore.UNSIGNED} if place.anonymous else {}
-    return need("botocore.config", "aws").Config(s3=style, connect_timeout=5, **signature)
+    return need("botocore.config", "aws").Config(s3=style, connect_timeout=5, **signature, **patience)
 
 
 def _sign_again(keys: LiveKeys, response: Any = None, attempts: int = 0, **_: Any) -> int | None:

@@ -1,12 +1,17 @@
-"""What obstore's errors mean, without the request in them."""
+"""What the errors of obstore and boto3 mean, without the request in them."""
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from bondstone.blocks import AccessDenied, BondstoneError, NotFound, S3Bucket, ServiceUnavailable
+from bondstone.blocks import AccessDenied, BondstoneError, InvalidBlock, NotFound, S3Bucket, ServiceUnavailable
 from bondstone.integrations.extras import need
 from bondstone.integrations.s3.place import Place
+
+_REFUSED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "401", "403"}
+_ELSEWHERE = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301"}
+_CHANGED = {"BadDigest", "XAmzContentSHA256Mismatch", "InvalidDigest"}
 
 
 def refusals() -> tuple[type[Exception], ...]:
@@ -17,35 +22,78 @@ def refusals() -> tuple[type[Exception], ...]:
 
 @contextmanager
 def translated(block: S3Bucket) -> Iterator[None]:
-    """Errors of obstore as ours: one line that names the block and what to do."""
+    """Errors of obstore and boto3 as ours: one line that names the block and what to do."""
     kinds = need("obstore.exceptions", "aws")
     try:
         yield
     except kinds.BaseError as error:
-        found = _translated(block, error)
+        found = _of_obstore(block, error)
     except FileNotFoundError as error:  # obstore gives the built-in one for a missing key
-        found = _translated(block, error)
+        if error.filename is not None:  # a file of ours
+            raise
+        found = _of_obstore(block, error)
+    except BondstoneError:
+        raise
+    except Exception as error:
+        vendor = need("botocore.exceptions", "aws")
+        if not isinstance(error, vendor.ClientError | vendor.BotoCoreError):
+            raise
+        found = _of_boto3(block, error)
     else:
         return
     raise found from None
 
 
-def _translated(block: S3Bucket, error: Exception) -> BondstoneError:
-    place, code = Place.of(block), _code(str(error))
+def _of_obstore(block: S3Bucket, error: Exception) -> BondstoneError:
+    text = str(error)
+    code = _code(text)
+    if isinstance(error, FileNotFoundError) and code is None:
+        code = "NoSuchKey"
+    if isinstance(error, refusals()):
+        code = code or "AccessDenied"
+    if "Received redirect without LOCATION" in text:
+        code = "PermanentRedirect"
+    reason = "no answer" if "error sending request" in text or "Timeout" in text else type(error).__name__
+    return told(block, code, reason, _region(text))
+
+
+def _of_boto3(block: S3Bucket, error: Any) -> BondstoneError:
+    answer: dict[str, Any] = getattr(error, "response", None) or {}  # a timeout has one too, and it is None
+    code = answer.get("Error", {}).get("Code")
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    region = answer.get("Error", {}).get("Region") or headers.get("x-amz-bucket-region")
+    return told(block, {"404": "NoSuchKey"}.get(code, code), type(error).__name__, region)
+
+
+def told(block: S3Bucket, code: str | None, reason: str, region: str | None) -> BondstoneError:
+    """What a caller can do about an error code of S3, or without one about `reason`."""
+    place = Place.of(block)
     where = f"bucket '{place.bucket}' at {place.endpoint or 'Amazon S3'}"
     if code == "NoSuchBucket":
         return NotFound(f"there is no {where}: create it, or correct {block.reference}")
-    if code == "NoSuchKey" or isinstance(error, FileNotFoundError):
+    if code == "NoSuchKey":
         return NotFound(f"{where} has no object of that key")
-    if isinstance(error, refusals()) or code in ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"):
+    if code in _ELSEWHERE:
+        right = f"region='{region}'" if region else "its region"
+        return InvalidBlock(f"{where} is not in region '{place.region}': save {block.reference} with {right}")
+    if code in _REFUSED:
         signer = block.credentials.reference if block.credentials else None
         remedy = f"save a new version of {signer}" if signer else f"correct the credentials of {block.reference}"
-        return AccessDenied(f"{where} refused the request ({code or 'access denied'}): {remedy}")
-    reason = code or ("no answer" if "error sending request" in str(error) else type(error).__name__)
-    return ServiceUnavailable(f"{where} failed ({reason}): try again, or correct the endpoint of {block.reference}")
+        shown = code if not code.isdigit() else "access denied"
+        return AccessDenied(f"{where} refused the request ({shown}): {remedy}")
+    if code in _CHANGED:
+        return ServiceUnavailable(f"what arrived at {where} is not what was sent ({code}): try again")
+    return ServiceUnavailable(
+        f"{where} failed ({code or reason}): try again, or correct the endpoint of {block.reference}"
+    )
 
 
 def _code(text: str) -> str | None:
     """The S3 error code in a response. Nothing else of the text is shown: servers echo what was signed."""
     found = re.search(r"<Code>(\w{1,64})</Code>", text)
+    return found.group(1) if found else None
+
+
+def _region(text: str) -> str | None:
+    found = re.search(r"<Region>([a-z0-9-]{1,32})</Region>", text)
     return found.group(1) if found else None

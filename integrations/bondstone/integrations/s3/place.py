@@ -2,6 +2,7 @@
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from bondstone.blocks import S3Bucket
@@ -32,6 +33,7 @@ class Place:
         return f"s3://{self.bucket}/{self.prefix}/{key}" if self.prefix else f"s3://{self.bucket}/{key}"
 
 
+@lru_cache(maxsize=256)
 def _is_address(endpoint: str | None) -> bool:
     """An address or `localhost` has no subdomain for a bucket: only the path style can work."""
     host = urlsplit(endpoint or "").hostname or ""
