@@ -10,7 +10,7 @@ def notice(what: Any, run: Any = None, state: Any = None) -> str:
     Raises `TypeError` for anything else.
     """
     if state is not None:
-        return f"{what.name} / {run.name}: {state.name}: {state.message or 'no message'}"
+        return f"{what.name} / {run.name}: {state.name}: {state.message or 'no reason given'}"
     if hasattr(what, "op_exception"):
         return f"{what.job_name} / {what.step_key}: failed in run {what.run_id}: {_told(what.op_exception)}"
     if isinstance(what, Mapping) and "task_instance" in what:
@@ -22,4 +22,4 @@ def notice(what: Any, run: Any = None, state: Any = None) -> str:
 
 
 def _told(error: BaseException | str | None) -> str:
-    return f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else str(error or "no message")
+    return f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else str(error or "no reason given")

@@ -34,21 +34,21 @@ def _without(message: Any, secrets: re.Pattern[str]) -> Any:
 
 
 def _values() -> set[str]:
-    found = {text for block in list(loaded.values()) for text in _secrets(block)}
+    found = {text for block in list(loaded.values()) for text in secrets_of(block)}
     return {form for text in found for form in _forms(text) if len(form) >= _SHORTEST}
 
 
-def _secrets(value: object) -> Iterator[str]:
+def secrets_of(value: object) -> Iterator[str]:
     """The texts of the secret fields of a block, and of those in it."""
     if isinstance(value, SecretStr | SecretData):
         yield from strings(value)
     elif isinstance(value, BaseModel | Mapping):
         items = value.__dict__ if isinstance(value, BaseModel) else value
         for item in items.values():
-            yield from _secrets(item)
+            yield from secrets_of(item)
     elif isinstance(value, list | tuple | set | frozenset):
         for item in value:
-            yield from _secrets(item)
+            yield from secrets_of(item)
 
 
 def _forms(text: str) -> Iterator[str]:
