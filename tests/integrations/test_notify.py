@@ -10,6 +10,7 @@ from email.utils import format_datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import pytest
 
@@ -117,9 +118,9 @@ class TestTrying:
             hooked(hook),
             pytest.raises(ServiceUnavailable, match=r"^http-webhook/alerts did not take .*status 500") as told,
         ):
-            Notify("alerts", deadline=1.5)("it failed")
+            Notify("alerts", deadline=2.5)("it failed")
 
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 4
         assert 2 <= len(hook.asked) <= 6
         assert not hunt_bytes(SECRETS, everything(told.value).encode(), "error")
 
@@ -144,7 +145,7 @@ class TestTrying:
         save("http-webhook/alerts", url="http://127.0.0.1:9" + PATH)
 
         with pytest.raises(ServiceUnavailable, match=r"did not answer \(ConnectionRefusedError\)") as told:
-            Notify("alerts", deadline=0.5)("it failed")
+            Notify("alerts", deadline=1.5)("it failed")
 
         assert not hunt_bytes(SECRETS, everything(told.value).encode(), "error")
 
@@ -169,10 +170,10 @@ class TestTrying:
 
         assert time.monotonic() - started < 3
 
-    @pytest.mark.parametrize("after", ["soon", "-1", "²"])
+    @pytest.mark.parametrize("after", ["soon", "-1", "nan"])
     def test_a_wait_that_is_none(self, after: str) -> None:
         """Is as if nothing was asked."""
-        hook, waited = Hook(Said(429, headers={"Retry-After": after.encode().decode("latin-1")}), Said()), list[float]()
+        hook, waited = Hook(Said(429, headers={"Retry-After": after}), Said()), list[float]()
 
         with hooked(hook):
             _posted(Notify("alerts"), "it failed", waited.append)
@@ -196,11 +197,11 @@ class TestRefused:
 
     @pytest.mark.parametrize(("status", "kind"), [(401, AccessDenied), (403, AccessDenied), (404, NotFound)])
     def test_a_webhook_that_was_removed(self, status: int, kind: type[Exception]) -> None:
-        """The block is named, not the URL."""
+        """The block is named; neither the URL is shown nor what was to be posted, which may hold anything."""
         hook = Hook(Said(status))
 
         with hooked(hook), pytest.raises(kind, match=r"^http-webhook/alerts ") as told:
-            Notify("alerts")("it failed")
+            Notify("alerts")(f"refused {TOKEN}")
 
         assert len(hook.asked) == 1
         assert not hunt_bytes(SECRETS, everything(told.value).encode(), "error")
@@ -219,13 +220,14 @@ class TestRefused:
         assert new.bodies == [{"text": "it failed"}]
         assert (receipt.version, receipt.tries) == (2, 2)
 
-    def test_a_redirect(self) -> None:
+    @pytest.mark.parametrize("status", [302, 303, 307])
+    def test_a_redirect(self, status: int) -> None:
         """Is not followed: what is posted, and the key, are for one host."""
         other = Hook(Said())
 
         with (
             stand_in(other) as url,
-            hooked(Hook(Said(307, headers={"Location": url + "/x"}))),
+            hooked(Hook(Said(status, headers={"Location": url + "/x"}))),
             pytest.raises(ServiceUnavailable, match="sends us elsewhere"),
         ):
             Notify("alerts")("it failed")
@@ -250,6 +252,7 @@ class TestRedaction:
         save("secret/token", value=TOKEN)
         hook, loaded = Hook(Said()), Secret.load("token").get()
         texts = [f"bad {loaded}", repr(ValueError(loaded)), json.dumps({"password": loaded}), f"GET {PATH} failed"]
+        texts += [f"https://host/?token={quote(loaded, safe='')}", urlencode({"token": loaded})]
 
         with hooked(hook) as url, caplog.at_level(logging.DEBUG):
             for text in texts:

@@ -16,7 +16,7 @@ from bondstone.integrations.notices import notice
 from bondstone.integrations.receipts import MessageReceipt
 from bondstone.integrations.redaction import redacted
 
-_ONE_TRY = 10.0  # seconds
+_ONE_TRY, _LEAST = 10.0, 1.0  # seconds for a try; with less none is begun, but the first
 _REFUSED = (401, 403, 404, 410)  # Slack says 404 and 410 of a webhook that was removed
 _PASSING = (408, 425, 429)  # and 5xx; asked again
 
@@ -56,7 +56,7 @@ def _posted(task: Notify, message: Any, sleep: Callable[[float], None] = time.sl
             good(answer, str(block.reference), f"save a new version of {block.reference}")
             return _receipt(block, answer, tries)
         pause = _pause(answer, tries)
-        if time.monotonic() + pause >= end:
+        if time.monotonic() + pause + _LEAST > end:
             raise _given_up(task, block, answer, tries)
         sleep(pause)
         block = handle.get()
