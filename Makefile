@@ -2,6 +2,7 @@
 # Pass arguments on with ARGS, as in: make test ARGS="-k store"
 .PHONY: help setup demo test test-slow bench bench-scale bench-rotation bench-redact lock format reference clean
 .PHONY: help setup demo test test-slow bench bench-scale bench-s3 bench-rotation lock format reference clean
+.PHONY: help setup demo test test-slow test-airflow bench bench-scale bench-rotation lock format reference clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
@@ -16,7 +17,12 @@ test: setup ## format, lint, types, imports, tests, doc examples: what CI runs
 	@scripts/check $(ARGS)
 
 test-slow: setup ## the tests that take minutes
+	@scripts/setup-airflow
 	@.venv/bin/pytest -m slow $(ARGS)
+
+test-airflow: setup ## a DAG under a real Airflow, which is installed into .venv/airflow
+	@scripts/setup-airflow
+	@.venv/bin/pytest -m slow tests/integrations/test_airflow.py $(ARGS)
 
 bench: setup ## measure what users feel
 	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python benchmarks/load.py $(ARGS)
@@ -39,6 +45,7 @@ LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.12 --gene
 lock: setup ## write the lock files anew; with ARGS=--upgrade at the newest versions
 	@$(LOCK) $(ARGS) --all-extras --group dev --output-file requirements.lock pyproject.toml
 	@$(LOCK) $(ARGS) --output-file requirements-ministack.lock requirements-ministack.in
+	@$(LOCK) $(ARGS) --extra aws --output-file requirements-airflow.lock requirements-airflow.in pyproject.toml
 	@scripts/setup
 
 format: setup ## put the code into its standard form

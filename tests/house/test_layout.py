@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 TOP = Path(__file__).parents[2]
 ROOTS = [TOP / name for name in ("app", "blocks", "integrations", "registry")]
-LOCKS = ["requirements.lock", "requirements-ministack.lock"]
+LOCKS = ["requirements.lock", "requirements-ministack.lock", "requirements-airflow.lock"]
 
 
 def git(*arguments: str) -> list[str]:

@@ -69,7 +69,7 @@ def guarded[**P, R](method: Callable[P, R]) -> Callable[P, R]:
 
 def scrubbed(error: ValidationError, value: object) -> ValidationError:
     """The same error without the input, for those who validate blocks by pydantic's own ways (adapters, web frameworks)."""
-    values = [text for text in _strings(value) if len(text) >= 4]
+    values = [text for text in strings(value) if len(text) >= 4]
     lines = [_scrub(line, values) for line in error.errors(include_input=False)]
     return ValidationError.from_exception_data(error.title, lines, hide_input=True)
 
@@ -95,7 +95,7 @@ def _literal(text: str) -> Any:
     return text
 
 
-def _strings(value: object) -> Iterator[str]:
+def strings(value: object) -> Iterator[str]:
     """Every text in `value`, secret ones and long numbers too."""
     pending, seen = [value], set[int]()
     while pending:

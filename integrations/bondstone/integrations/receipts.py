@@ -95,3 +95,19 @@ class CheckoutReceipt(Receipt):
 
     commit: str
     path: str
+
+
+@dataclass(frozen=True)
+class MessageReceipt(Receipt):
+    """One message that was taken, by the `status` of the answer. `uri` is the host alone: the rest of a webhook's URL is secret."""
+
+    status: int
+    tries: int
+
+
+@dataclass(frozen=True)
+class TableReceipt(Receipt):
+    """`rows` that are in `table` since one transaction."""
+
+    table: str
+    rows: int

@@ -18,7 +18,8 @@
     ├── UnsupportedFormat   install a newer bondstone
     ├── RegistryUnavailable try again, or correct where the registry lies
     ├── AccessDenied        correct the credential at its source
-    └── ServiceUnavailable  try again, or correct the endpoint
+    ├── ServiceUnavailable  try again, or correct the endpoint
+    └── InvalidStatement    correct the SQL, or the values
 
 `code` is for machines and is never renamed; the list only grows. No message holds a value of a block.
 """
@@ -150,3 +151,10 @@ class ServiceUnavailable(BondstoneError, ConnectionError):
 
     code = "service_unavailable"
     exit_code = 18
+
+
+class InvalidStatement(BondstoneError, ValueError):
+    """A database cannot carry out a statement, or cannot hold its values. Shows no value."""
+
+    code = "invalid_statement"
+    exit_code = 20

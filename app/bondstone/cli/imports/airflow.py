@@ -12,28 +12,11 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from bondstone.cli import readable
 from bondstone.cli.faults import Usage
 from bondstone.cli.imports import Form, Found
+from bondstone.integrations.airflow_connections import AWS_EXTRAS, DIALECTS
 from bondstone.registry.names import shown
 
 _INNER = re.compile(r"[a-z][a-z0-9+.-]*://")
 _CONNECTION, _VARIABLE = "AIRFLOW_CONN_", "AIRFLOW_VAR_"
-_DIALECTS = {
-    "postgres": "postgresql",
-    "postgresql": "postgresql",
-    "mysql": "mysql",
-    "mssql": "mssql",
-    "oracle": "oracle",
-    "redshift": "redshift",
-    "snowflake": "snowflake",
-    "sqlite": "sqlite",
-    "trino": "trino",
-}
-_AWS = {
-    "aws_session_token": "session_token",
-    "region_name": "region",
-    "role_arn": "role_arn",
-    "endpoint_url": "endpoint",
-    "profile_name": "profile",
-}
 _PARTS = ("conn_type", "host", "login", "password", "schema", "port", "extra")
 
 
@@ -129,11 +112,12 @@ def _forms(parts: Mapping[str, Any]) -> Iterator[Form]:
     extra = parts.get("extra", {})
     if not isinstance(extra, dict):
         return
-    if kind in _DIALECTS:
+    if kind in DIALECTS:
         yield Form("database-credentials", _database(kind, parts, extra))
     elif kind in ("aws", "s3"):
         yield Form(
-            "aws-credentials", _renamed(parts, extra, {"login": "access_key_id", "password": "secret_access_key"}, _AWS)
+            "aws-credentials",
+            _renamed(parts, extra, {"login": "access_key_id", "password": "secret_access_key"}, AWS_EXTRAS),
         )
     elif kind in ("http", "https") and not parts.keys() & {"login", "password"}:
         yield Form("http-webhook", {"url": _url(kind, parts)} | ({"headers": extra} if extra else {}))
@@ -145,7 +129,7 @@ def _forms(parts: Mapping[str, Any]) -> Iterator[Form]:
 def _database(kind: str, parts: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
     names = {"login": "username", "password": "password", "host": "host", "port": "port", "schema": "database"}
     fields = _renamed(parts, {}, names, {})
-    return {"drivername": _DIALECTS[kind], **fields} | ({"query": extra} if extra else {})
+    return {"drivername": DIALECTS[kind], **fields} | ({"query": extra} if extra else {})
 
 
 def _renamed(
