@@ -13,8 +13,7 @@ import pytest
 from bondstone.blocks import AccessDenied, GitRepository, InvalidSettings, NotFound, ServiceUnavailable, live
 from bondstone.cli.demo.hunt import hunt
 from bondstone.integrations.git import GitCheckout
-from bondstone.integrations.git_command import Git
-from bondstone.integrations.git_mirror import through_mirror
+from bondstone.integrations.git_mirror import mirror_of
 from tests.integrations.conftest import elsewhere, save
 from tests.integrations.git_host import FIRST, SECOND, SECRETS, GitHost, commit, fails, sh
 
@@ -158,6 +157,16 @@ class TestAtOnce:
         assert len(mirrors(cache)) == 1
         assert not list(cache.glob("*.new"))
 
+    def test_processes_that_share_a_folder(self, host: GitHost, tmp_path: Path) -> None:
+        """As runs do that have one working directory: each finds it whole."""
+        program = "print(it[0](it[1]).commit, (it[1] / 'file').read_text())"
+
+        with ThreadPoolExecutor(2) as pool:
+            jobs = [(GitCheckout("flows"), tmp_path / "down")] * 2
+            printed = list(pool.map(lambda job: elsewhere(program, job), jobs))
+
+        assert printed == [f"{sh(tmp_path / 'work', 'rev-parse', 'HEAD')} second"] * 2
+
     def test_one_that_goes_on_for_too_long(self, host: GitHost, tmp_path: Path, cache: Path) -> None:
         """Is told; the lock is another process's."""
         GitCheckout("flows")(tmp_path / "one")
@@ -170,12 +179,9 @@ class TestAtOnce:
         ) as holder:
             assert holder.stdout
             assert holder.stdout.readline() == "held\n"
-            command = Git(tmp_path / "one", repository.get())
             start = time.monotonic()
-            text = fails(
-                ServiceUnavailable,
-                lambda: through_mirror(command, repository.source[0], seconds=0.2),
-            )
+            taken = mirror_of(repository.get(), repository.source[0], seconds=0.2)
+            text = fails(ServiceUnavailable, taken.__enter__)
             holder.communicate("")
 
         assert "other processes have been fetching" in text
@@ -188,8 +194,8 @@ class TestMending:
     def test_a_damaged_one_is_made_anew(self, host: GitHost, tmp_path: Path, cache: Path) -> None:
         """Objects are gone, as after a full disk or a failing one."""
         GitCheckout("flows")(tmp_path / "one")
-        (mirror,) = mirrors(cache)
-        objects = [path for path in (mirror / "objects").rglob("*") if path.is_file()]
+        (place,) = mirrors(cache)
+        objects = [path for path in (place / "objects").rglob("*") if path.is_file()]
         for path in objects:
             path.chmod(0o600)
             path.write_bytes(b"")
@@ -202,8 +208,8 @@ class TestMending:
     def test_what_a_killed_git_left(self, left: str, host: GitHost, tmp_path: Path, cache: Path) -> None:
         """A lock that nobody holds; a mirror that was not finished."""
         GitCheckout("flows")(tmp_path / "one")
-        (mirror,) = mirrors(cache)
-        (mirror / left).write_text("") if left.endswith(".lock") else (mirror / left).unlink()
+        (place,) = mirrors(cache)
+        (place / left).write_text("") if left.endswith(".lock") else (place / left).unlink()
 
         GitCheckout("flows")(tmp_path / "two")
 
@@ -213,8 +219,8 @@ class TestMending:
         """Some keep their home in git: a mirror that is none any more must not be looked for there."""
         sh(home, "init", "-q")
         GitCheckout("flows")(tmp_path / "one")
-        (mirror,) = mirrors(cache)
-        (mirror / "HEAD").unlink()
+        (place,) = mirrors(cache)
+        (place / "HEAD").unlink()
 
         GitCheckout("flows")(tmp_path / "two")
 
@@ -224,13 +230,13 @@ class TestMending:
     def test_a_sound_one_stays_after_a_failure(self, host: GitHost, tmp_path: Path, cache: Path) -> None:
         """The host did not answer: what is there is not thrown away."""
         GitCheckout("flows")(tmp_path / "one")
-        (mirror,) = mirrors(cache)
-        before = mirror.stat().st_ino
+        (place,) = mirrors(cache)
+        before = place.stat().st_ino
         save("git-repository/flows", url=f"{host.url}/flows.git", credentials="git-credentials/ci", branch="none")
 
         fails(NotFound, lambda: GitCheckout("flows")(tmp_path / "two"))
 
-        assert mirror.stat().st_ino == before
+        assert place.stat().st_ino == before
 
 
 def size(folder: Path) -> int:

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 from bondstone.blocks import AccessDenied, Conflict, GitRepository, Handle, NotFound, live
 from bondstone.integrations.git_command import Git, named
 from bondstone.integrations.git_fetch import fetched
-from bondstone.integrations.git_mirror import through_mirror
+from bondstone.integrations.git_mirror import mirror_of
 from bondstone.integrations.receipts import CheckoutReceipt
 
 
@@ -39,7 +39,7 @@ def checkout(
 
     The folder is made, or brought up to date if it is an earlier checkout of the same repository; without history. With `submodules`
     theirs are fetched too, with the same credential where they are on the same host. With `mirror` what was fetched is kept in the
-    user's cache, for the next checkout on this machine.
+    user's cache, for the next checkout on this machine, and those of one repository take turns, also where they share a folder.
 
     The credential is read for each command, and once more after a refusal; nothing of it is left on disk. Raises `AccessDenied` (also
     for a host whose SSH key is not known), `NotFound` (no such repository, branch, tag, commit or subpath), `Conflict` (the folder holds
@@ -68,11 +68,16 @@ class _Checkout:
         return self._of(block)
 
     def _of(self, block: GitRepository) -> CheckoutReceipt:
-        git, there, begun = Git(self.folder, block), self.folder.exists(), (self.folder / ".git").exists()
+        registry_id, _ = self.handle.source
+        git = Git(self.folder, block)
+        with mirror_of(block, registry_id) if self.mirror else nullcontext() as ours:
+            return self._made(git, ours.bring if ours else fetched)
+
+    def _made(self, git: Git, bring: Callable[[Git], str]) -> CheckoutReceipt:
+        there, begun = self.folder.exists(), (self.folder / ".git").exists()
         with _whole(self.folder):
             _prepared(git)
-            commit = through_mirror(git, self.handle.source[0]) if self.mirror else fetched(git)
-            receipt = _placed(git, commit)
+            receipt = _placed(git, bring(git))
         if self.submodules:
             with nullcontext() if begun else _emptied(self.folder, there):
                 _place_submodules(git)

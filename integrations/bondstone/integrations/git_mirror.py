@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,51 +22,58 @@ from bondstone.integrations.git_fetch import FETCH, fetched
 _LOOK_AGAIN = 0.05  # seconds
 
 
-def through_mirror(git: Git, registry_id: str, *, seconds: float = DEADLINE) -> str:
-    """As `fetched`, by way of the mirror. Raises also `InvalidSettings` where there can be none, and `ServiceUnavailable` after
-    `seconds` in which other processes used it."""
-    place = _cache() / f"{_named_for(git.block, registry_id)}.git"
-    with _held(place, git.block, seconds) as lock:
-        mirror = Git(place, git.block, (lock,))
+@contextmanager
+def mirror_of(block: GitRepository, registry_id: str, *, seconds: float = DEADLINE) -> Iterator["Mirror"]:
+    """The mirror of a repository, for us alone within the block.
+
+    Raises `InvalidSettings` where there can be none, and `ServiceUnavailable` after `seconds` in which other processes used it.
+    """
+    place = _cache() / f"{_named_for(block, registry_id)}.git"
+    with _held(place, block, seconds) as lock:
+        yield Mirror(Git(place, block, (lock,)))
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """A bare repository."""
+
+    git: Git
+
+    def bring(self, to: Git) -> str:
+        """As `fetched(to)`: first what is new into the mirror, then the commit into `to`."""
         try:
-            return _copied(_ready(mirror), git)
+            return self._copied(to)
         except ServiceUnavailable:
-            if _is_sound(mirror):
+            if self.git.passes("fsck", "--connectivity-only"):
                 raise
-        shutil.rmtree(place)
-        return _copied(_ready(mirror), git)
+        shutil.rmtree(self.git.folder)  # damaged
+        return self._copied(to)
+
+    def _copied(self, to: Git) -> str:
+        if not (self.git.folder / "config").is_file():
+            _make(self.git)
+        for left in self.git.folder.rglob("*.lock"):  # by a git that was killed: whoever comes here holds our lock
+            left.unlink()
+        commit = fetched(self.git)
+        if not to.has(commit):
+            to(*FETCH, "--depth=1", str(self.git.folder), f"+{commit}:refs/bondstone/fetched")
+        return commit
 
 
-def _copied(mirror: Git, git: Git) -> str:
-    commit = fetched(mirror)
-    if not git.has(commit):
-        git(*FETCH, "--depth=1", str(mirror.folder), f"+{commit}:refs/bondstone/fetched")
-    return commit
+def _make(git: Git) -> None:
+    """The whole of it or nothing."""
+    shutil.rmtree(git.folder, ignore_errors=True)
+    new = replace(git, folder=git.folder.with_suffix(".new"))
+    new.folder.mkdir(mode=0o700, exist_ok=True)
+    new("init", "--quiet", "--bare")
+    new("config", "uploadpack.allowAnySHA1InWant", "true")  # the copies are asked for by commit
+    new("config", "remote.origin.url", git.block.url)
+    new.folder.rename(git.folder)
 
 
 def _named_for(block: GitRepository, registry_id: str) -> str:
     who = block.credentials.reference or named(block) if block.credentials else None
     return sha256(json.dumps([registry_id, block.url, who]).encode()).hexdigest()[:32]
-
-
-def _ready(mirror: Git) -> Git:
-    """Made if it is not there, and without what a git that was killed left locked: whoever comes here holds our lock."""
-    if not (mirror.folder / "config").is_file():
-        shutil.rmtree(mirror.folder, ignore_errors=True)
-        new = Git(mirror.folder.with_suffix(".new"), mirror.block, mirror.holding)
-        new.folder.mkdir(mode=0o700, exist_ok=True)
-        new("init", "--quiet", "--bare")
-        new("config", "uploadpack.allowAnySHA1InWant", "true")  # the copies are asked for by commit
-        new("config", "remote.origin.url", mirror.block.url)
-        new.folder.rename(mirror.folder)
-    for left in mirror.folder.rglob("*.lock"):
-        left.unlink()
-    return mirror
-
-
-def _is_sound(mirror: Git) -> bool:
-    """Whether all that its references need is there. Takes a while for a large one, and is asked after a failure only."""
-    return mirror.passes("fsck", "--connectivity-only")
 
 
 def _cache() -> Path:
