@@ -90,7 +90,7 @@ def run_plain(folder: Path) -> str:
     """What the flow prints under `bondstone run`."""
     argv = [*RUN.split(), sys.executable, str(folder / "flow.py")]
     environment = os.environ | POOL | DEPLOYMENT
-    return subprocess.run(argv, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603 -- our own
+    return subprocess.run(argv, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()  # noqa: S603 -- our own
 
 
 def run_worker(pool: str) -> None:

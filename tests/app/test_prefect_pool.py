@@ -68,5 +68,5 @@ def test_pool_and_deployment_hold_references_and_the_run_the_values(flows: Path,
 
 def test_the_same_without_prefect(flows: Path) -> None:
     """`bondstone run` fills the environment of the child alone."""
-    assert work_pool.run_plain(flows).strip() == PRINTED
+    assert work_pool.run_plain(flows) == PRINTED
     assert not set(SECRETS.values()) & set(os.environ.values())

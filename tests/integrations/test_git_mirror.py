@@ -1,10 +1,13 @@
 """The mirror of a repository: fetched once, private, used by one process at a time, mended when it is damaged."""
 
+import fcntl
 import os
 import stat
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -186,6 +189,53 @@ class TestAtOnce:
 
         assert "other processes have been fetching" in text
         assert time.monotonic() - start < 5
+
+    def test_a_git_that_outlives_us_keeps_the_lock(self, host: GitHost, tmp_path: Path, cache: Path) -> None:
+        """A run that is killed leaves its git at work in the mirror: nobody else may begin there until that has ended."""
+        host.tokens = slow = Slow()
+        program = "import sys; from bondstone.integrations.git import GitCheckout; GitCheckout('flows')(sys.argv[1])"
+
+        with subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "down")]) as run:
+            assert slow.asked.wait(30)
+            run.kill()
+        (lock,) = cache.glob("*.lock")
+        held = not free(lock)
+        slow.answer.set()
+
+        assert held
+        assert until(lambda: free(lock))
+
+
+class Slow(set[str]):
+    """Tokens that are looked up for as long as the test says."""
+
+    def __init__(self) -> None:
+        super().__init__({FIRST})
+        self.asked, self.answer = threading.Event(), threading.Event()
+
+    def __contains__(self, token: object) -> bool:
+        if token == FIRST:
+            self.asked.set()
+            self.answer.wait(30)
+        return super().__contains__(token)
+
+
+def free(lock: Path) -> bool:
+    """Whether nobody holds it."""
+    with lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def until(holds: Callable[[], bool], seconds: float = 30) -> bool:
+    """Whether it comes to hold."""
+    end = time.monotonic() + seconds
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.05)
+    return holds()
 
 
 class TestMending:

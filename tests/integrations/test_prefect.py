@@ -18,7 +18,7 @@ from prefect.runner.storage import RunnerStorage
 from prefect_dask.task_runners import DaskTaskRunner
 from pydantic import ValidationError
 
-from bondstone.blocks import NotFound, S3Bucket, Secret
+from bondstone.blocks import NotFound, Reference, S3Bucket, Secret
 from bondstone.cli.demo.hunt import hunt
 from bondstone.cli.demo.prefect_home import prefect_home
 from bondstone.integrations.icechunk import IcechunkCommit, connect
@@ -30,6 +30,7 @@ from tests.integrations.git_host import SECRETS, GitHost, commit, sh
 
 pytestmark = pytest.mark.xdist_group("prefect")  # one worker, so one server
 TOKEN = "s3ntinel-Value-7-of-a-flow"
+ARCHIVE = Reference.parse("s3-bucket/archive")
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,12 @@ class TestParameters:
     @pytest.fixture
     def report(self) -> Any:
         @prefect.flow
-        def report(bucket: S3Bucket, token: Secret | None = None, other: Ref | None = None) -> None: ...
+        def report(
+            bucket: S3Bucket,
+            token: Secret | None = None,
+            other: Ref | None = None,
+            archive: Ref = ARCHIVE,
+        ) -> None: ...
 
         return report
 
@@ -66,6 +72,7 @@ class TestParameters:
 
         assert given["bucket"] == S3Bucket.load("reports")
         assert (given["other"].name, given["other"].version) == ("ocean", 3)
+        assert given["archive"].name == "archive"
 
     def test_the_form_asks_for_names(self, report: Any) -> None:
         """A text with an example and a pattern; no field for a secret."""
@@ -76,6 +83,7 @@ class TestParameters:
         assert re.search(properties["bucket"]["pattern"], "s3-bucket/reports")
         assert not re.search(properties["bucket"]["pattern"], "reports")
         assert "pattern" in properties["other"]["anyOf"][0]
+        assert properties["archive"]["default"] == "s3-bucket/archive"
         assert "writeOnly" not in json.dumps(properties)
 
     @pytest.mark.parametrize("parameter", ["bucket", "token", "other"])
