@@ -23,6 +23,7 @@ from bondstone.cli.demo.hunt import hunt
 from bondstone.cli.demo.prefect_home import prefect_home
 from bondstone.integrations.icechunk import IcechunkCommit, connect
 from bondstone.integrations.prefect import BondstoneSecret, GitStorage, Ref, block_versions, pull
+from bondstone.integrations.receipts import CommitReceipt, ObjectReceipt
 from bondstone.integrations.s3 import S3Download, S3Upload
 from tests.example import example
 from tests.integrations.conftest import BUCKET, Account, save
@@ -30,6 +31,8 @@ from tests.integrations.git_host import SECRETS, GitHost, commit, sh
 
 pytestmark = pytest.mark.xdist_group("prefect")  # one worker, so one server
 TOKEN = "s3ntinel-Value-7-of-a-flow"
+SEA = xr.Dataset({"sst": ("x", [1.0, 2.0])})
+TABLE = b"a,b\n1,2\n"
 ARCHIVE = Reference.parse("s3-bucket/archive")
 
 
@@ -45,6 +48,45 @@ def row(server: Path, table: str, name: str) -> str:
     with closing(sqlite3.connect(server / "prefect.db")) as database:
         (found,) = database.execute(f"SELECT * FROM {table} WHERE name = ?", [name])
     return str(found)
+
+
+class TestTasks:
+    """As they are."""
+
+    def test_a_flow(self, prefect_server: Path, reports: Account, tmp_path: Path) -> None:
+        """Callables become tasks with names, retries and submissions; a retry finds the key that was saved meanwhile."""
+        source = tmp_path / "x.csv"
+        source.write_bytes(TABLE)
+
+        def renewed(*_: object) -> bool:
+            """Somebody saves a new key; then the task is run again. (A `partial` would stop Prefect's retries.)"""
+            reports.publish(reports.server.create_key(reports.user))
+            return True
+
+        task: Any = prefect.task  # its types know no options beside a callable
+        upload = task(S3Upload("reports"), retries=2, retry_condition_fn=renewed)
+        commit = task(IcechunkCommit("ocean"), retries=2)
+
+        @prefect.flow
+        def monthly(path: str) -> tuple[ObjectReceipt, CommitReceipt, str]:
+            submitted = upload.submit(path, key="prefect/x.csv").result()
+            snapshot = commit(SEA, group="monthly", message="by Prefect", key="2026-11")
+            reports.revoke()
+            upload(path, key="prefect/y.csv")
+            return submitted, snapshot, str(prefect.runtime.flow_run.id)
+
+        uploaded, committed, flow_run = monthly(str(source))
+
+        assert (upload.name, commit.name) == ("S3Upload", "IcechunkCommit")
+        assert uploaded == S3Upload("reports")(source, key="prefect/x.csv")
+        assert S3Download("reports")("prefect/y.csv") == TABLE
+        metadata = next(connect("ocean").ancestry(branch="main")).metadata
+        assert metadata["bondstone.engine"] == "prefect"
+        assert (metadata["bondstone.flow"], metadata["bondstone.flow_run"]) == ("monthly", flow_run)
+        assert metadata["bondstone.task_run"]
+        assert committed.snapshot == connect("ocean").lookup_branch("main")
+        assert not reports.shown_in(json.dumps(metadata).encode())
+        assert not hunt(reports.secrets, prefect_server)
 
 
 class TestParameters:
@@ -266,7 +308,7 @@ class TestDaskRunner:
         @prefect.flow(task_runner=runner)
         def parallel() -> tuple[list[str], str]:
             uploads = [upload.submit(b"x", key=f"prefect-dask/{number}") for number in range(4)]
-            committed = commit_task.submit(xr.Dataset({"sst": ("x", [1.0])}), group="dask", message="m", key="once")
+            committed = commit_task.submit(SEA, group="dask", message="m", key="once")
             return [future.result().uri for future in uploads], committed.result().snapshot
 
         uris, snapshot = parallel()
