@@ -398,7 +398,7 @@ def test_the_json_of_a_saved_block_is_the_block() -> None:
 
     loaded = Secret.model_validate_json(text)
 
-    assert json.loads(text) == {"value": MASK, "$ref": "secret/a@1"}
+    assert json.loads(text) == {"value": MASK, "$ref": "secret/a@1", "$registry": current_registry().id}
     assert (loaded, loaded.version, loaded.reference) == (saved, 1, "secret/a")
     assert TypeAdapter(list[Secret]).validate_json(f"[{text}]") == [saved]
     assert Outside.model_validate_json(Outside(inner=loaded).model_dump_json()).inner == saved

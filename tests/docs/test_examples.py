@@ -61,3 +61,26 @@ def test_the_rotation_example_uploads_by_name(tmp_path: Path, seconds: int) -> N
         printed = run("rotate_while_running.py", "reports", str(seconds))
 
         assert printed.count("s3://reports/heartbeat  aws-credentials/prod 1") == seconds
+
+
+EDITIONS = "branch feature: edition 2\ntag v1:         edition 1\n"
+
+
+def test_flow_code_from_git_in_plain_python() -> None:
+    """As the page of engines shows it: the branch is followed, the tag stays."""
+    assert run("flow_from_git.py", "--plain") == EDITIONS
+
+
+@pytest.mark.slow
+def test_flow_code_from_git_under_prefect() -> None:
+    """With a server and a process worker of its own."""
+    assert run("flow_from_git.py").endswith(EDITIONS)
+
+
+@pytest.mark.slow
+def test_the_work_pool_under_prefect_and_without() -> None:
+    """The flow has the same values."""
+    printed = run("work_pool.py")
+
+    assert printed.startswith("values 7 ")
+    assert run("work_pool.py", "--plain") == printed

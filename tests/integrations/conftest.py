@@ -16,6 +16,7 @@ import pytest
 from bondstone.blocks import Block, Reference, find
 from bondstone.cli.demo.hunt import hunt_bytes
 from bondstone.cli.demo.server import Engine, KeyPair, S3Server, s3_server
+from tests.integrations.git_host import FIRST, GitHost, commit, git_host, sh
 from tests.integrations.paired_roles import Pair, logging_server, paired_roles
 from tests.postgres import Server
 
@@ -130,3 +131,31 @@ def reports(server: S3Server, home: Path) -> Account:
     save("icechunk-repo/ocean", bucket="s3-bucket/reports", prefix=f"ocean-{uuid4().hex[:8]}")
     save("icechunk-repo/local", path=str(home.parent / "ocean.icechunk"))
     return account
+
+
+@pytest.fixture
+def git_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The configuration of a user who lets git store what it was given: our token must not get there."""
+    for name in [name for name in os.environ if name.startswith(("GIT_", "SSH_"))]:
+        monkeypatch.delenv(name)
+    (home / ".gitconfig").write_text("[user]\nname=f\nemail=f@example.org\n[credential]\nhelper=store\n")
+
+
+@pytest.fixture
+def host(tmp_path: Path, git_home: None) -> Iterator[GitHost]:
+    """A host with `flows.git`: two commits on `main`, the first of them tagged `v1`, one more on `feature`."""
+    work = tmp_path / "work"
+    for line in ("init -q -b main", "commit -q --allow-empty -m zero"):
+        work.mkdir(exist_ok=True)
+        sh(work, *line.split())
+    commit(work, "first", "flows/daily/flow.py")
+    sh(work, "tag", "v1")
+    commit(work, "second")
+    sh(work, "checkout", "-q", "-b", "feature")
+    commit(work, "third")
+    sh(work, "checkout", "-q", "main")
+    sh(tmp_path, "clone", "-q", "--bare", "work", "root/flows.git")
+    with git_host(tmp_path / "root", FIRST) as running:
+        save("git-credentials/ci", token=FIRST)
+        save("git-repository/flows", url=f"{running.url}/flows.git", credentials="git-credentials/ci")
+        yield running

@@ -4,7 +4,7 @@ import base64
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,10 +12,17 @@ from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
 
+import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
+
+from bondstone.blocks import BondstoneError
+from bondstone.cli.demo.hunt import hunt_bytes
+
+FIRST, SECOND = "ghp_firstTokenOfTheFlow", "ghp_secondTokenOfTheFlow"
+SECRETS = {"first": FIRST, "second": SECOND}
 
 
 @dataclass
@@ -137,3 +144,28 @@ def _signed(host: GitHost, token: str) -> bool:
 
 def _unbase64(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def commit(work: Path, text: str, *others: str, amend: bool = False) -> None:
+    """Commit `text` as the content of `file`, and in other files."""
+    for name in ("file", *others):
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        (work / name).write_text(text)
+    sh(work, "add", "-A")
+    sh(work, "commit", "-q", "-m", text, *(["--amend"] if amend else []))
+
+
+def sh(folder: Path, *words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def fails(kind: type[BondstoneError], call: Callable[[], object]) -> str:
+    """The text of the error, one line, with none of the secrets in it or in its causes."""
+    with pytest.raises(kind) as caught:
+        call()
+    text, seen = str(caught.value), caught.value.__context__ or caught.value.__cause__
+    assert "\n" not in text
+    assert not hunt_bytes(SECRETS, f"{text} {seen!r}".encode(), "error")
+    return text

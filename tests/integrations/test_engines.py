@@ -1,6 +1,5 @@
 """A task is a plain callable: the engines take it as it is, and what they send and keep holds the name of a block."""
 
-import json
 import pickle
 import subprocess
 import sys
@@ -16,9 +15,7 @@ import distributed
 import pytest
 import xarray as xr
 
-from bondstone.cli.demo.prefect_home import prefect_home
 from bondstone.integrations.icechunk import IcechunkCommit, connect
-from bondstone.integrations.receipts import CommitReceipt, ObjectReceipt
 from bondstone.integrations.s3 import S3Download, S3Upload
 from tests.integrations.conftest import BUCKET, Account
 
@@ -31,45 +28,6 @@ SEA = xr.Dataset({"sst": ("x", [1.0, 2.0])})
 def source(tmp_path: Path) -> Path:
     (tmp_path / "x.csv").write_bytes(TABLE)
     return tmp_path / "x.csv"
-
-
-class TestPrefect:
-    """One flow, since a server takes seconds to start."""
-
-    def test_a_flow(self, reports: Account, source: Path, tmp_path: Path) -> None:
-        """Callables become tasks with names, retries and submissions; a retry finds the key that was saved meanwhile."""
-
-        def renewed(*_: object) -> bool:
-            """Somebody saves a new key; then the task is run again. (A `partial` would stop Prefect's retries.)"""
-            reports.publish(reports.server.create_key(reports.user))
-            return True
-
-        with prefect_home(tmp_path):
-            import prefect
-
-            task: Any = prefect.task  # its types know no options beside a callable
-            upload = task(S3Upload("reports"), retries=2, retry_condition_fn=renewed)
-            commit = task(IcechunkCommit("ocean"), retries=2)
-
-            @prefect.flow
-            def monthly(path: str) -> tuple[ObjectReceipt, CommitReceipt, str]:
-                submitted = upload.submit(path, key="prefect/x.csv").result()
-                snapshot = commit(SEA, group="monthly", message="by Prefect", key="2026-11")
-                reports.revoke()
-                upload(path, key="prefect/y.csv")
-                return submitted, snapshot, str(prefect.runtime.flow_run.id)
-
-            uploaded, committed, flow_run = monthly(str(source))
-
-        assert (upload.name, commit.name) == ("S3Upload", "IcechunkCommit")
-        assert uploaded == S3Upload("reports")(source, key="prefect/x.csv")
-        assert S3Download("reports")("prefect/y.csv") == TABLE
-        metadata = next(connect("ocean").ancestry(branch="main")).metadata
-        assert metadata["bondstone.engine"] == "prefect"
-        assert (metadata["bondstone.flow"], metadata["bondstone.flow_run"]) == ("monthly", flow_run)
-        assert metadata["bondstone.task_run"]
-        assert committed.snapshot == connect("ocean").lookup_branch("main")
-        assert not reports.shown_in(json.dumps(metadata).encode())
 
 
 class TestDask:

@@ -1,10 +1,9 @@
 """Repositories by name, from git's own server: what is checked out, that a token may be replaced at any moment, and that none stays."""
 
 import os
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from bondstone.blocks import (
     AccessDenied,
-    BondstoneError,
     Conflict,
     InvalidBlock,
     NotFound,
@@ -23,38 +21,9 @@ from bondstone.blocks import (
 from bondstone.cli.demo.hunt import hunt, hunt_bytes
 from bondstone.integrations import git
 from tests.integrations.conftest import save
-from tests.integrations.git_host import GitHost, git_host
+from tests.integrations.git_host import FIRST, SECOND, SECRETS, GitHost, commit, fails, git_host, sh
 
-FIRST, SECOND = "ghp_firstTokenOfTheFlow", "ghp_secondTokenOfTheFlow"
-SECRETS = {"first": FIRST, "second": SECOND}
-
-
-@pytest.fixture(autouse=True)
-def git_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The configuration of a user who lets git store what it was given: our token must not get there."""
-    for name in [name for name in os.environ if name.startswith(("GIT_", "SSH_"))]:
-        monkeypatch.delenv(name)
-    (home / ".gitconfig").write_text("[user]\nname=f\nemail=f@example.org\n[credential]\nhelper=store\n")
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[GitHost]:
-    """A host with `flows.git`: two commits on `main`, the first of them tagged `v1`, one more on `feature`."""
-    work = tmp_path / "work"
-    for line in ("init -q -b main", "commit -q --allow-empty -m zero"):
-        work.mkdir(exist_ok=True)
-        sh(work, *line.split())
-    commit(work, "first", "flows/daily/flow.py")
-    sh(work, "tag", "v1")
-    commit(work, "second")
-    sh(work, "checkout", "-q", "-b", "feature")
-    commit(work, "third")
-    sh(work, "checkout", "-q", "main")
-    sh(tmp_path, "clone", "-q", "--bare", "work", "root/flows.git")
-    with git_host(tmp_path / "root", FIRST) as running:
-        save("git-credentials/ci", token=FIRST)
-        save("git-repository/flows", url=f"{running.url}/flows.git", credentials="git-credentials/ci")
-        yield running
+pytestmark = pytest.mark.usefixtures("git_home")
 
 
 class TestWhatIsCheckedOut:
@@ -511,28 +480,3 @@ def pem(key: object, form: serialization.PrivateFormat, phrase: str | None = Non
     sealed = serialization.BestAvailableEncryption(phrase.encode()) if phrase else serialization.NoEncryption()
     text: bytes = key.private_bytes(serialization.Encoding.PEM, form, sealed)  # type: ignore[attr-defined]
     return text.decode()
-
-
-def commit(work: Path, text: str, *others: str, amend: bool = False) -> None:
-    """Commit `text` as the content of `file`, and in other files."""
-    for name in ("file", *others):
-        (work / name).parent.mkdir(parents=True, exist_ok=True)
-        (work / name).write_text(text)
-    sh(work, "add", "-A")
-    sh(work, "commit", "-q", "-m", text, *(["--amend"] if amend else []))
-
-
-def sh(folder: Path, *words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=30)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
-def fails(kind: type[BondstoneError], call: Callable[[], object]) -> str:
-    """The text of the error, one line, with none of the secrets in it or in its causes."""
-    with pytest.raises(kind) as caught:
-        call()
-    text, seen = str(caught.value), caught.value.__context__ or caught.value.__cause__
-    assert "\n" not in text
-    assert not hunt_bytes(SECRETS, f"{text} {seen!r}".encode(), "error")
-    return text

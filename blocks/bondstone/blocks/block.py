@@ -8,6 +8,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     PrivateAttr,
     SerializationInfo,
     SerializerFunctionWrapHandler,
@@ -21,7 +22,7 @@ from bondstone.blocks.annotations import shows_secrets
 from bondstone.blocks.catalog import find, register
 from bondstone.blocks.errors import InvalidClass, NotLoaded, Refused, bare, guarded, scrubbed, told
 from bondstone.blocks.loading import Origin, load
-from bondstone.blocks.marks import MARKS, REF, UNSAVED, meant
+from bondstone.blocks.marks import MARKS, REF, REGISTRY, UNSAVED, meant
 from bondstone.blocks.secret_values import MASK
 from bondstone.registry import (
     BondstoneError,
@@ -104,6 +105,21 @@ class Block(BaseModel):
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_wrap_validator_function(cls._validate, handler(source))
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """As a parameter or a field, a block is given by its name."""
+        from bondstone.blocks.named_in_json import schema_of
+
+        return schema_of(cls, schema, handler)
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **options: Any) -> dict[str, Any]:
+        """As pydantic's: the fields of this block, and names in the place of blocks inside it."""
+        from bondstone.blocks.named_in_json import fields_of_its_own
+
+        with fields_of_its_own(cls):
+            return super().model_json_schema(*args, **options)
+
     @model_serializer(mode="wrap")
     def _dumped(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo):  # type: ignore[no-untyped-def]
         """As JSON, masks alone would make two blocks look the same, to a cache for instance: what they stand for is named."""
@@ -111,7 +127,9 @@ class Block(BaseModel):
 
         fields: dict[str, Any] = handler(self)
         if info.mode == "json" and MASK in str(fields):
-            fields |= {REF: f"{self.reference}@{self.version}"} if self.is_saved else {UNSAVED: told_apart(self)}
+            home = self._origin and self._origin.home[1]  # another registry has other values by the same names
+            saved = {REF: f"{self.reference}@{self.version}", REGISTRY: home}
+            fields |= saved if self.is_saved else {UNSAVED: told_apart(self)}
         return fields
 
     @classmethod

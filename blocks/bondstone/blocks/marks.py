@@ -10,7 +10,7 @@ from bondstone.registry import BondstoneError, InvalidName, Reference, current_r
 if TYPE_CHECKING:
     from bondstone.blocks.block import Block
 
-REF, UNSAVED = MARKS = "$ref", "$unsaved"
+REF, REGISTRY, UNSAVED = MARKS = "$ref", "$registry", "$unsaved"
 
 
 def meant(cls: "type[Block]", value: Any) -> Any:
@@ -24,7 +24,7 @@ def meant(cls: "type[Block]", value: Any) -> Any:
         if block._origin:
             block._origin = block._origin._replace(pinned=False)  # it is sent, not asked for by number
         return block
-    return {name: item for name, item in value.items() if name != UNSAVED}
+    return {name: item for name, item in value.items() if name not in (REGISTRY, UNSAVED)}
 
 
 def _referred(cls: "type[Block]", text: str) -> "Block":

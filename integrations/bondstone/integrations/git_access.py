@@ -31,19 +31,35 @@ class Access:
 
 
 @contextmanager
-def access(credentials: GitCredentials | None, url: str) -> Iterator[Access]:
-    """For one command. Raises `InvalidBlock` where credentials and URL do not go together, and what `installation_token` raises."""
+def access(credentials: GitCredentials | None, url: str, *, submodules: bool = False) -> Iterator[Access]:
+    """For one command, on the repository of `url` or on its submodules, wherever on the same host those are.
+
+    Raises `InvalidBlock` where credentials and URL do not go together, and what `installation_token` raises.
+    """
+    environment = _environment() | (_of_submodules(url) if submodules else {})
     if credentials is None:
-        yield Access(_environment() | _config(_ALWAYS))
+        yield Access(environment | _config(_ALWAYS))
     elif credentials.ssh_private_key:
         with _key(credentials, url) as command:
-            yield Access(_environment() | _config(_ALWAYS) | {"GIT_SSH_COMMAND": command})
+            yield Access(environment | _config(_ALWAYS) | {"GIT_SSH_COMMAND": command})
     else:
         with _token(credentials, url) as descriptor:
-            yield Access(_environment() | _config((*_ALWAYS, _helper(url, descriptor))), (descriptor,))
+            helper = _helper(_host(url) if submodules else url, descriptor)
+            yield Access(environment | _config((*_ALWAYS, helper)), (descriptor,))
 
 
 _ALWAYS = (("credential.helper", ""), ("core.hooksPath", os.devnull))  # an empty helper forgets those before it
+
+
+def _of_submodules(url: str) -> dict[str, str]:
+    """A repository of somebody else says where its submodules are: it must not have folders of this machine copied."""
+    local = url.startswith(("/", ".", "file:"))
+    return {"GIT_ALLOW_PROTOCOL": "https:http:ssh:file" if local else "https:http:ssh"}
+
+
+def _host(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _helper(url: str, descriptor: int) -> tuple[str, str]:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from bondstone.blocks import GitRepository, NotFound
 from bondstone.blocks.rotator import DEADLINE, Guided, Verified
-from bondstone.integrations.git import _run, _told
 from bondstone.integrations.git_access import access
+from bondstone.integrations.git_command import run, told
 from bondstone.integrations.rotators.holders import Holder
 
 _PROVES = (
@@ -36,9 +36,9 @@ def _listed(block: GitRepository, wanted: str) -> dict[str, str]:
     """The commit ids of the references that match, by name."""
     with access(block.credentials, block.url) as its:
         argv = ["git", "ls-remote", "--quiet", "--", block.url, wanted]
-        done = _run(argv, Path("/"), its.environment, its.descriptors, block, DEADLINE - 2)
+        done = run(argv, Path("/"), its.environment, its.descriptors, block, DEADLINE - 2)
     if done.code != 0:
-        raise _told(done.errors, block)
+        raise told(done.errors, block, block.url)
     return {name: commit for commit, _, name in (line.partition("\t") for line in done.output.splitlines())}
 
 
