@@ -12,7 +12,6 @@ URL gives JSON as the ECDC published it: `records` with `dateRep` (dd/mm/YYYY), 
 import argparse
 import json
 import urllib.request
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -85,10 +84,11 @@ def flow(bucket: str, alerts: str) -> Any:
     import prefect
     from prefect.cache_policies import INPUTS
 
+    task: Any = prefect.task  # its types know no options beside a callable
     day = timedelta(days=1)
-    fetch = prefect.task(download, cache_policy=INPUTS, cache_expiration=day, persist_result=True, retries=2)
-    choose, aggregate = prefect.task(of_countries), prefect.task(by_month)
-    upload: Callable[..., Any] = prefect.task(S3Upload(bucket), retries=3)
+    fetch = task(download, cache_policy=INPUTS, cache_expiration=day, persist_result=True, retries=2)
+    choose, aggregate = task(of_countries), task(by_month)
+    upload = task(S3Upload(bucket), retries=3)
 
     hook: Any = Notify(alerts)  # a callable; Prefect's types want its parameters named
 
