@@ -52,7 +52,7 @@ def row(database: Path, table: str, name: str) -> str:
 
 
 @pytest.mark.timeout(200)
-def test_pool_and_deployment_hold_references_and_the_run_the_values(flows: Path, tmp_path: Path) -> None:
+def test_a_deployment_holds_the_reference_and_its_run_the_value(flows: Path, tmp_path: Path) -> None:
     """Nothing is resolved when it is deployed, nor by the worker; the run has the values, and no file of Prefect's ever does."""
     with prefect_home(tmp_path) as server:
         printed = work_pool.run_in_pool(flows)

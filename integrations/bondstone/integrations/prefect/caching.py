@@ -11,7 +11,6 @@ from prefect.context import TaskRunContext
 from prefect.utilities.hashing import hash_objects
 
 from bondstone.blocks import Block
-from bondstone.registry import current_registry
 
 
 @dataclass
@@ -23,9 +22,9 @@ class BlockVersions(CachePolicy):
     def compute_key(
         self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
     ) -> str | None:
-        """Made of names and versions. Raises what `Block.load` raises."""
+        """Of what their JSON says: names, versions and registries, and plain fields. Raises what `Block.load` raises."""
         described = [Block.load(reference).model_dump_json() for reference in self.references]
-        return hash_objects(current_registry().id, *described)
+        return hash_objects(*described)
 
 
 def block_versions(*references: str) -> BlockVersions:
