@@ -29,6 +29,7 @@ CODES = {
     "RolledBack": ("rolled_back", 19, ValueError),
     "AccessDenied": ("access_denied", 17, PermissionError),
     "ServiceUnavailable": ("service_unavailable", 18, ConnectionError),
+    "InvalidStatement": ("invalid_statement", 20, ValueError),
 }
 
 

@@ -36,7 +36,7 @@ from tests.integrations.paired_roles import FIRST, Pair
 VALUE = "a value: senti" + "nel"
 FRAME = pd.DataFrame({"day": pd.to_datetime(["2026-11-20", "2026-11-21"]), "cases": [3, 4], "mean": [1.5, None]})
 MORE = pd.DataFrame({"cases": [7], "note": ["x"]})
-LONG = pd.DataFrame({"cases": range(25_000)})
+LONG = pd.DataFrame({"cases": range(12_000)})
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ class TestTable:
         """Takes the others along: those before it in other batches too, and the tables that were to hold them."""
         write = DataFrameToTable("dwh")
         write(MORE, table="means")
-        bad = pd.DataFrame({"cases": [*range(15_000), {"no": "number"}]}, dtype=object)
+        bad = pd.DataFrame({"cases": [*range(11_000), {"no": "number"}]}, dtype=object)
 
         with pytest.raises(InvalidStatement, match="database-credentials/dwh cannot do this"):
             write(bad, table="means", if_exists=how)  # type: ignore[arg-type]
@@ -194,7 +194,7 @@ class TestTable:
     def test_a_constraint(self, dwh: str) -> None:
         """Which refuses one row of many: Conflict, with the constraint and without the row."""
         run("CREATE TABLE t (a varchar(40) PRIMARY KEY)")
-        rows = pd.DataFrame({"a": [*map(str, range(12_000)), VALUE, VALUE]})
+        rows = pd.DataFrame({"a": [*map(str, range(11_000)), VALUE, VALUE]})
 
         with pytest.raises(
             Conflict, match=r"nothing was changed \((23505|SQLITE_CONSTRAINT).*: .*(t_pkey|t\.a)"
@@ -221,13 +221,13 @@ class TestTable:
         with ThreadPoolExecutor(2) as pool:
             readers = [pool.submit(read) for _ in range(2)]
             try:
-                for frame in (LONG[:20_000], LONG, LONG[:20_000]):
+                for frame in (LONG[:11_000], LONG, LONG[:11_000]):
                     DataFrameToTable("dwh")(frame, table="t", if_exists="replace")
             finally:
                 done.set()
 
         assert min(reader.result() for reader in readers) > 3
-        assert seen <= {25_000, 20_000}
+        assert seen <= {12_000, 11_000}
         assert tables(dwh) == ["t"]
 
     def test_a_schema(self, postgresql: Pair) -> None:
