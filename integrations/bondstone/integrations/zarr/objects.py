@@ -80,11 +80,11 @@ class Objects:
         )
         need("obstore", "aws").put(store, POINTER, new.to_json())
 
-    def listing(self, snapshot: str) -> dict[str, tuple[int, str | None]]:
-        """The size in bytes and the etag of each object of a snapshot."""
+    def listing(self, snapshot: str) -> dict[str, int]:
+        """The size in bytes of each object of a snapshot."""
         root = prefix(snapshot)
         found = self._ask(lambda store: need("obstore", "aws").list(store, root + "/").collect())
-        return {item["path"].removeprefix(root + "/"): (item["size"], item["e_tag"]) for item in found}
+        return {item["path"].removeprefix(root + "/"): item["size"] for item in found}
 
     def snapshots(self) -> list[str]:
         """The ids of all snapshots of which there is an object, published or not."""
@@ -145,15 +145,6 @@ def consolidate(objects: Objects, snapshot: str) -> None:
     root = json.loads(objects.data(snapshot, METADATA))
     root["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": arrays}
     objects.put(snapshot, METADATA, json.dumps(root, indent=1).encode())
-
-
-def same(objects: Objects, one: str, other: str) -> bool:
-    """Whether two snapshots hold the same. Etags settle it, unless they are not made of the content, as with KMS."""
-    ours, theirs = objects.listing(one), objects.listing(other)
-    if {name: size for name, (size, _) in ours.items()} != {name: size for name, (size, _) in theirs.items()}:
-        return False
-    differing = [name for name in ours if ours[name] != theirs[name]]
-    return all(objects.data(one, name) == objects.data(other, name) for name in differing)
 
 
 def leftovers(objects: Objects, pointer: Pointer, before: datetime) -> list[str]:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from bondstone.blocks import NotFound, S3Bucket, live
+from bondstone.blocks import Handle, NotFound, S3Bucket, live
 from bondstone.integrations.extras import need
 from bondstone.integrations.zarr.objects import POINTER, Objects, prefix
 from bondstone.integrations.zarr.paths import checked
@@ -29,12 +29,24 @@ def connect(bucket: str, *, path: str, snapshot: str | None = None, ttl: float |
     A chunk that is asked for after the snapshot was removed raises `NotFound`.
     """
     found = snapshot or current(bucket, path=path, ttl=ttl).id
-    from bondstone.integrations.zarr.store import LiveStore
-
-    return LiveStore(live(S3Bucket, bucket, ttl=ttl), f"{checked(path)}/{prefix(found)}", read_only=True)
+    return _store(live(S3Bucket, bucket, ttl=ttl), checked(path), found)
 
 
 def open_dataset(bucket: str, *, path: str, snapshot: str | None = None, ttl: float | None = None) -> "xarray.Dataset":
     """The dataset of one snapshot, lazily, as `xarray.open_zarr` gives it. Arguments and errors as of `connect`."""
-    store = connect(bucket, path=path, snapshot=snapshot, ttl=ttl)
-    return need("xarray", "icechunk").open_zarr(store, consolidated=True, zarr_format=3)  # type: ignore[no-any-return]
+    return _dataset(connect(bucket, path=path, snapshot=snapshot, ttl=ttl))
+
+
+def opened(objects: Objects, snapshot: str) -> "xarray.Dataset":
+    """The same of a snapshot that is known, in plain arrays."""
+    return _dataset(_store(objects.handle, objects.path, snapshot), chunks=None)
+
+
+def _store(handle: Handle[S3Bucket], path: str, snapshot: str) -> "LiveStore":
+    from bondstone.integrations.zarr.store import LiveStore
+
+    return LiveStore(handle, f"{path}/{prefix(snapshot)}", read_only=True)
+
+
+def _dataset(store: "LiveStore", **chunks: None) -> "xarray.Dataset":
+    return need("xarray", "icechunk").open_zarr(store, consolidated=True, zarr_format=3, **chunks)  # type: ignore[no-any-return]

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from bondstone.blocks import BondstoneError, Conflict, InvalidSettings, S3Bucket, live
 from bondstone.integrations.encoding import with_default_codecs
 from bondstone.integrations.extras import need
-from bondstone.integrations.provenance import run
+from bondstone.integrations.icechunk.same import differing
+from bondstone.integrations.provenance import code, run
 from bondstone.integrations.receipts import ZarrReceipt
 from bondstone.integrations.s3.errors import translated
-from bondstone.integrations.zarr.objects import POINTER, Objects, began, consolidate, leftovers, new_id, prefix, same
+from bondstone.integrations.zarr.objects import POINTER, Objects, began, consolidate, leftovers, new_id, prefix
 from bondstone.integrations.zarr.paths import checked
 from bondstone.integrations.zarr.pointer import Pointer, Snapshot
+from bondstone.integrations.zarr.reading import opened
 
 if TYPE_CHECKING:
     import xarray
@@ -46,9 +48,9 @@ class ZarrWrite:
     def __call__(self, dataset: "xarray.Dataset", /, *, path: str, key: str | None = None) -> ZarrReceipt:
         """Write `dataset` as the current snapshot of `path`, such as "ocean/sst.zarr".
 
-        With `key`, a second call of the same key publishes nothing and tells the first one's snapshot; it still writes the data, to compare
-        them. Raises `AccessDenied`, `NotFound` (no such bucket), `ServiceUnavailable`, `InvalidName` (path), and `Conflict`: the key was
-        used for other data, or the write took more than a day, or other writers kept winning for 20 tries.
+        With `key`, a second call of the same key writes nothing and tells the first one's snapshot. Raises `AccessDenied`, `NotFound` (no
+        such bucket), `ServiceUnavailable`, `InvalidName` (path), and `Conflict`: the key has published another dataset, or the write took
+        more than a day, or other writers kept winning for 20 tries.
         """
         if not isinstance(dataset, need("xarray", "icechunk").Dataset):
             raise TypeError(f"give an xarray.Dataset, not {type(dataset).__name__}: an array has to_dataset(name='…')")
@@ -71,19 +73,27 @@ class _Write:
 
     def done(self) -> ZarrReceipt:
         found = self.objects.pointer().pointer
-        known = found.written_with(self.key) if self.key is not None else None
-        if known and known not in found.ids:  # there is nothing left to compare with
-            return self._receipt(known, found, already=True)
+        if self.key is not None and (known := found.written_with(self.key)):
+            return self._already(known, found)
         draft = new_id(self.clock())
         self._store(draft)
         try:
             published, found = self._publish(draft)
-            if published != draft:
-                self._compare(draft, published)
         except Conflict:
             self._discard(draft)
             raise
-        return self._receipt(published, found, already=published != draft)
+        if published == draft:
+            return self._receipt(draft, found, already=False)
+        self._discard(draft)
+        return self._already(published, found)
+
+    def _already(self, published: str, pointer: Pointer) -> ZarrReceipt:
+        """Of a snapshot that is gone there is nothing left to compare."""
+        if published in pointer.ids:
+            stored = opened(self.objects, published)
+            if difference := differing(self.dataset, stored):
+                raise Conflict(f"key {self.key!r} has published other content ({difference}): take another key")
+        return self._receipt(published, pointer, already=True)
 
     def _store(self, draft: str) -> None:
         """The data under a prefix of its own, all of it or, unless we are killed, nothing."""
@@ -121,15 +131,10 @@ class _Write:
         now, block = self.clock(), self.objects.handle.get()
         if (start := began(draft)) and now - start > LONGEST:
             raise Conflict(f"writing to {self.objects.uri(POINTER)} took more than a day: write in smaller pieces")
-        by = {"block": f"{block.reference}@{block.version}", **run()}
+        by = {"block": f"{block.reference}@{block.version}", **run(), **code()}
         if block.credentials and block.credentials.reference:
             by["credentials"] = f"{block.credentials.reference}@{block.credentials.version}"
         return Snapshot(draft, now.isoformat(timespec="milliseconds"), by=by)
-
-    def _compare(self, draft: str, published: str) -> None:
-        if not same(self.objects, draft, published):
-            raise Conflict(f"key {self.key!r} was used for other data, in {published}: take another key")
-        self._discard(draft)
 
     def _tidy(self, before: Pointer, after: Pointer) -> None:
         """Remove what the swap let go of, and what killed writers left. We have published, so this fails nobody: the next write goes on."""
@@ -144,7 +149,7 @@ class _Write:
 
     def _receipt(self, snapshot: str, pointer: Pointer, *, already: bool) -> ZarrReceipt:
         objects, block = self.objects, self.objects.handle.get()
-        size = sum(size for size, _ in objects.listing(snapshot).values())
+        size = sum(objects.listing(snapshot).values())
         place = (objects.path, snapshot, pointer.before(snapshot), self.key)
         return ZarrReceipt(
             objects.uri(prefix(snapshot)), str(block.reference), block.version or 0, *place, already, size
