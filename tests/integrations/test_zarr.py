@@ -175,6 +175,17 @@ class TestWriting:
 
         assert stored("") == before
 
+    def test_a_source_that_is_gone_is_no_fault_of_the_bucket(self) -> None:
+        """The error of a dataset that reads as it is written comes as it is."""
+
+        def computed(block: np.ndarray) -> np.ndarray:
+            if block.size:
+                raise FileNotFoundError("source.nc")
+            return block
+
+        with pytest.raises(FileNotFoundError, match=r"source\.nc"):
+            ZarrWrite("reports")(lazily(computed), path=PATH)
+
 
 class TestOnce:
     """A key is published once, whatever is retried, raced or started anew."""
@@ -324,6 +335,23 @@ class TestReaders:
 
         with pytest.raises(NotFound, match="there is no snapshot"):
             opened.load()
+
+    def test_a_removal_that_is_refused(self, reports: Account) -> None:
+        """Of keys that may write and not delete: it fails no write, and the data just stays."""
+        task = ZarrWrite("reports", keep=1, grace=0)
+        first = task(sea(1), path=PATH).snapshot
+
+        def treat(asked: Asked, forward: Callable[[], Answer]) -> Answer | None:
+            deletes = asked.method == "DELETE" or asked.path.endswith("?delete")
+            return Answer(403, b"<Error><Code>AccessDenied</Code></Error>") if deletes else forward()
+
+        with between(reports.server.endpoint, treat) as endpoint:
+            aim(reports, endpoint)
+            second = task(sea(2), path=PATH).snapshot
+            aim(reports, reports.server.endpoint)
+
+        assert snapshots() == [second]
+        assert f"{PATH}/snapshots/{first}/zarr.json" in stored("")
 
     def test_a_chunk_that_was_never_written(self) -> None:
         """Empty chunks are not stored; they are read as what they were."""
@@ -486,6 +514,16 @@ class TestRotation:
 
         assert rotations == [1]
         xr.testing.assert_equal(zarr.open_dataset("reports", path=PATH).sst.load(), sea(2).sst + 1)
+
+    @both
+    def test_between_two_requests_for_the_pointer(self, reports: Account) -> None:
+        """At once after the first, while the client still has the old key."""
+        objects = Objects(live(S3Bucket, "reports", ttl=300), PATH)
+        objects.pointer()
+
+        reports.rotate()
+
+        assert objects.pointer().pointer == Pointer()
 
     def test_under_an_open_dataset(self, reports: Account) -> None:
         """It goes on reading."""

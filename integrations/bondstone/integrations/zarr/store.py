@@ -7,7 +7,7 @@ from typing import Any, Self
 from bondstone.blocks import Handle, NotFound, S3Bucket
 from bondstone.integrations.extras import need
 from bondstone.integrations.s3 import clients
-from bondstone.integrations.s3.errors import refusals
+from bondstone.integrations.s3.errors import refusals, translated
 from bondstone.integrations.zarr.objects import METADATA
 
 _object_store: Any = need("zarr.storage", "icechunk").ObjectStore
@@ -54,12 +54,13 @@ class LiveStore(_object_store):  # type: ignore[misc]
 
     async def _twice(self, call: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         """A refused request is repeated once, with the keys that the block has by then."""
-        try:
+        with translated(self.handle.get()):
+            try:
+                return await call(*arguments)
+            except refusals():
+                await asyncio.to_thread(self.handle.refresh)
+            self.store = clients.store(self.handle, self.path)
             return await call(*arguments)
-        except refusals():
-            await asyncio.to_thread(self.handle.refresh)
-        self.store = clients.store(self.handle, self.path)
-        return await call(*arguments)
 
 
 def _unpickled(handle: Handle[S3Bucket], path: str, read_only: bool) -> LiveStore:

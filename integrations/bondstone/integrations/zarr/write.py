@@ -14,7 +14,6 @@ from bondstone.integrations.extras import need
 from bondstone.integrations.icechunk.same import differing
 from bondstone.integrations.provenance import code, run
 from bondstone.integrations.receipts import ZarrReceipt
-from bondstone.integrations.s3.errors import translated
 from bondstone.integrations.zarr.objects import POINTER, Objects, began, consolidate, leftovers, new_id, prefix
 from bondstone.integrations.zarr.paths import checked
 from bondstone.integrations.zarr.pointer import Pointer, Snapshot
@@ -24,9 +23,8 @@ if TYPE_CHECKING:
     import xarray
 
 TRIES = 20
-LONGEST = timedelta(
-    days=1
-)  # that a write may take; what is unpublished after that, and an hour for clocks, is nobody's
+LONGEST = timedelta(days=1)  # that a write may take
+CLOCKS = timedelta(hours=1)  # that they may differ; what is unpublished after both is nobody's
 
 
 @dataclass(frozen=True)
@@ -101,8 +99,7 @@ class _Write:
 
         try:
             store = LiveStore(self.objects.handle, f"{self.objects.path}/{prefix(draft)}")
-            with translated(self.objects.handle.get()):
-                with_default_codecs(self.dataset).to_zarr(store, mode="w-", zarr_format=3, consolidated=False)
+            with_default_codecs(self.dataset).to_zarr(store, mode="w-", zarr_format=3, consolidated=False)
             consolidate(self.objects, draft)
         except BaseException:
             self._discard(draft)
@@ -110,16 +107,13 @@ class _Write:
 
     def _publish(self, draft: str) -> tuple[str, Pointer]:
         """The snapshot that our key stands for, which is `draft` unless somebody was first, and a pointer that has it."""
-        key = (
-            draft if self.key is None else self.key
-        )  # the answer to our swap may be lost: what was published is known by its key
+        # The answer to our swap may be lost: what was published is known by its key, also if others have let go of it since.
+        key, grace = draft if self.key is None else self.key, timedelta(seconds=self.task.grace)
         for attempt in range(TRIES):
             before, etag = self.objects.pointer()
             if found := before.written_with(key):
                 return found, before
-            after = before.moved(
-                self._snapshot(draft), key, keep=self.task.keep, grace=timedelta(seconds=self.task.grace)
-            )
+            after = before.moved(self._snapshot(draft), key, keep=self.task.keep, grace=grace)
             if self.objects.swap(after, etag):
                 self._tidy(before, after)
                 return draft, after
@@ -138,7 +132,7 @@ class _Write:
 
     def _tidy(self, before: Pointer, after: Pointer) -> None:
         """Remove what the swap let go of, and what killed writers left. We have published, so this fails nobody: the next write goes on."""
-        long_ago = self.clock() - LONGEST - timedelta(hours=1)
+        long_ago = self.clock() - LONGEST - CLOCKS
         with suppress(BondstoneError):
             for snapshot in {*(before.ids - after.ids), *leftovers(self.objects, after, long_ago)}:
                 self.objects.remove(snapshot)
@@ -148,9 +142,7 @@ class _Write:
             self.objects.remove(draft)
 
     def _receipt(self, snapshot: str, pointer: Pointer, *, already: bool) -> ZarrReceipt:
-        objects, block = self.objects, self.objects.handle.get()
-        size = sum(objects.listing(snapshot).values())
-        place = (objects.path, snapshot, pointer.before(snapshot), self.key)
-        return ZarrReceipt(
-            objects.uri(prefix(snapshot)), str(block.reference), block.version or 0, *place, already, size
-        )
+        block, uri = self.objects.handle.get(), self.objects.uri(prefix(snapshot))
+        what = (self.objects.path, snapshot, pointer.before(snapshot), self.key, already)
+        size = sum(self.objects.listing(snapshot).values())
+        return ZarrReceipt(uri, str(block.reference), block.version or 0, *what, size)
