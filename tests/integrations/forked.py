@@ -9,11 +9,11 @@ from pathlib import Path
 
 _ROOT = str(Path(__file__).parents[2])
 _context = multiprocessing.get_context("forkserver")
+# Not icechunk itself: a process that is forked after its import waits for ever for threads that it does not have.
 _context.set_forkserver_preload(
     [
         "bondstone.integrations.icechunk",
         "bondstone.integrations.zarr.store",
-        "icechunk.xarray",
         "obstore.store",
         "xarray.backends.zarr",
     ]

@@ -105,6 +105,8 @@ class TestWriting:
         xr.testing.assert_identical(opened.load(), sea(1))
         older = zarr.open_dataset("reports", path=PATH, snapshot=first.snapshot)
         xr.testing.assert_identical(older.load(), sea(1))
+        store = zarr.connect("reports", path=PATH, snapshot=first.snapshot).with_read_only(True)
+        xr.testing.assert_identical(xr.open_zarr(store).load(), sea(1))
 
     def test_the_pointer_tells_who_wrote(self, reports: Account) -> None:
         """By names and ids; it holds no value."""
