@@ -1,6 +1,7 @@
 """Commits that can be told apart, for programs that make them in processes of their own."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -18,6 +19,14 @@ def layer(number: int) -> xr.Dataset:
 def commit(repo: str, number: int, group: str = "") -> CommitReceipt:
     """The layer of a number into a group of its own, or into that one; the number is key and message, too."""
     return IcechunkCommit(repo)(layer(number), group=group or f"g{number}", message=str(number), key=str(number))
+
+
+def commit_when_ready(ready: Path, repo: str, number: int) -> None:
+    """Say so by a file when the libraries are loaded, then commit."""
+    import icechunk.xarray  # noqa: F401 -- which takes a second
+
+    ready.touch()
+    commit(repo, number)
 
 
 def commit_all(repo: str, numbers: Iterable[int], group: str = "") -> None:

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -42,3 +43,10 @@ def ended(*processes: BaseProcess, within: float = 60) -> list[int | None]:
     for process in processes:
         process.join(within)
     return [process.exitcode for process in processes]
+
+
+def wait_for(file: Path, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not file.exists():
+        assert time.monotonic() < end, f"there is no {file.name}"
+        time.sleep(0.02)

@@ -1,7 +1,6 @@
 """A dataset that is rewritten, by ZarrWrite and by hand, and a reader that looks at both all the time."""
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,10 +65,3 @@ def read_until_stopped(folder: Path) -> None:
         read("plain ", lambda: xr.open_zarr(plain(), consolidated=False))
         (folder / "ready").touch()
     (folder / "counts").write_text(json.dumps(counts | {"errors": errors[:5]}))
-
-
-def wait_for(file: Path, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not file.exists():
-        assert time.monotonic() < end, f"there is no {file.name}"
-        time.sleep(0.02)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 import icechunk
 import pytest
@@ -16,9 +17,9 @@ from bondstone.blocks import AccessDenied, Conflict
 from bondstone.integrations.icechunk import IcechunkCommit, connect
 from bondstone.integrations.receipts import CommitReceipt
 from tests.integrations.between import Answer, between
-from tests.integrations.commits import check, commit, commit_all, layer, messages
+from tests.integrations.commits import check, commit, commit_all, commit_when_ready, layer, messages
 from tests.integrations.conftest import BUCKET, Account, save
-from tests.integrations.forked import begin, ended
+from tests.integrations.forked import begin, ended, wait_for
 from tests.integrations.stand_in import Asked
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*consolidated.*:RuntimeWarning")
@@ -92,37 +93,37 @@ class TestProcesses:
 
     def test_into_one_group(self, repo: str) -> None:
         """Each replaces what the others wrote; the last one is whole."""
-        writers = [begin(commit_all, repo, range(who, 20, PROCESSES), "shared") for who in range(PROCESSES)]
+        writers = [begin(commit_all, repo, range(who, 12, PROCESSES), "shared") for who in range(PROCESSES)]
 
         assert ended(*writers) == [0] * PROCESSES
 
-        assert sorted(messages(repo)) == list(range(20))
+        assert sorted(messages(repo)) == list(range(12))
         xr.testing.assert_identical(read(repo, "shared"), layer(messages(repo)[-1]))
 
     def test_the_same_keys(self, repo: str) -> None:
         """As of a flow that was started four times."""
-        writers = [begin(commit_all, repo, range(10)) for _ in range(PROCESSES)]
+        writers = [begin(commit_all, repo, range(6)) for _ in range(PROCESSES)]
 
         assert ended(*writers) == [0] * PROCESSES
 
-        check(repo, range(10))
+        check(repo, range(6))
 
 
 class TestKilled:
     """A process that dies has committed or has not; with the same key the next one makes sure."""
 
     @pytest.mark.parametrize("kills", [5, pytest.param(30, marks=pytest.mark.slow)])
-    def test_at_random_moments(self, kills: int, repo: str) -> None:
+    def test_at_random_moments(self, kills: int, repo: str, tmp_path: Path) -> None:
         """Whatever was under way: each key counts once, what is there can be read, and the next commit goes on."""
-        moments = random.Random(kills)
+        moments, killed = random.Random(kills), 0
         commit(repo, 0)
+        started = writer_of(repo, 1, tmp_path)
         start = time.monotonic()
-        assert ended(begin(commit, repo, 1)) == [0]
+        assert ended(started) == [0]
         usual = time.monotonic() - start
-        killed = 0
 
         for number in range(2, kills + 2):
-            writer = begin(commit, repo, number)
+            writer = writer_of(repo, number, tmp_path)
             time.sleep(moments.uniform(0, usual))
             writer.kill()
             killed += ended(writer) == [-signal.SIGKILL]
@@ -202,7 +203,7 @@ class TestKeysThatGo:
     def test_rotated_while_processes_commit(self, reports: Account) -> None:
         """Three times, the old key deleted at once each time: no commit fails."""
         connect("ocean")
-        writers = [begin(commit_all, "ocean", range(who, 60, PROCESSES)) for who in range(PROCESSES)]
+        writers = [begin(commit_all, "ocean", range(who, 40, PROCESSES)) for who in range(PROCESSES)]
 
         rotations = 0
         while any(writer.exitcode is None for writer in writers) and rotations < 3:
@@ -212,7 +213,7 @@ class TestKeysThatGo:
 
         assert ended(*writers) == [0] * PROCESSES
         assert rotations == 3
-        check("ocean", range(60))
+        check("ocean", range(40))
 
     def test_revoked_before_the_last_request(self, reports: Account) -> None:
         """It is told, nothing was committed; with a new key the same call commits."""
@@ -266,6 +267,14 @@ def through(reports: Account, treat: Treat) -> Iterator[None]:
             yield
         finally:
             save("s3-bucket/reports", **place, endpoint=reports.server.endpoint)
+
+
+def writer_of(repo: str, number: int, folder: Path) -> BaseProcess:
+    """A process that commits; it has begun to by now."""
+    ready = folder / f"ready-{number}"
+    writer = begin(commit_when_ready, ready, repo, number)
+    wait_for(ready)
+    return writer
 
 
 def read(repo: str, group: str) -> xr.Dataset:

@@ -40,12 +40,11 @@ from bondstone.integrations.zarr.pointer import Pointer, Snapshot
 from bondstone.integrations.zarr.write import _Write
 from tests.integrations.between import Answer, between
 from tests.integrations.conftest import BUCKET, Account, both, elsewhere, save
-from tests.integrations.forked import begin, ended
+from tests.integrations.forked import begin, ended, wait_for
 from tests.integrations.rewriting import (
     PATH,
     read_until_stopped,
     uniform,
-    wait_for,
     whole,
     write,
     write_plainly,
