@@ -137,8 +137,9 @@ class TestKilled:
 class TestLostAnswers:
     """The commit landed, and nobody was told."""
 
-    def test_to_a_process_that_goes_on(self, reports: Account) -> None:
-        """The client sends it again and is refused: the commit is found to be its own."""
+    @pytest.mark.parametrize("key", ["1", None])
+    def test_to_a_process_that_goes_on(self, key: str | None, reports: Account) -> None:
+        """The client sends it again and is refused: the commit is found to be its own, also without a key."""
         connect("ocean")
         lost: list[str] = []
 
@@ -150,7 +151,7 @@ class TestLostAnswers:
             return None
 
         with through(reports, treat):
-            receipt = commit("ocean", 1)
+            receipt = IcechunkCommit("ocean")(layer(1), group="g1", message="1", key=key)
 
         assert lost
         assert (receipt.already, receipt.snapshot) == (False, connect("ocean").lookup_branch("main"))
