@@ -1,6 +1,7 @@
 # Every target sets the project up first, into .venv; there is nothing to install or activate by hand.
 # Pass arguments on with ARGS, as in: make test ARGS="-k store"
 .PHONY: help setup demo test test-slow test-airflow bench bench-scale bench-s3 bench-rotation bench-redact lock format reference clean
+.PHONY: help setup demo test test-slow bench bench-scale bench-rotation bench-icechunk lock format reference clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
@@ -36,6 +37,8 @@ bench-rotation: setup ## rotate credentials under flows that run, and count what
 
 bench-redact: setup ## measure what masking costs in a line of a log
 	@.venv/bin/python -m benchmarks.redact $(ARGS)
+bench-icechunk: setup ## measure commits by name beside icechunk by hand
+	@.venv/bin/python -m benchmarks.icechunk $(ARGS)
 
 # Pins and hashes only: no addresses, so that each machine fetches from where it is told to.
 LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-emit-index-url \

@@ -90,6 +90,18 @@ class CommitReceipt(Receipt):
 
 
 @dataclass(frozen=True)
+class ZarrReceipt(Receipt):
+    """One whole dataset. `previous` is the snapshot that was current before it; `size` is stored bytes; `already` as for commits."""
+
+    path: str
+    snapshot: str
+    previous: str | None
+    key: str | None
+    already: bool
+    size: int
+
+
+@dataclass(frozen=True)
 class CheckoutReceipt(Receipt):
     """One repository's files in a folder: `commit` is their id, `path` the folder, or the block's `subpath` in it."""
 

@@ -32,8 +32,8 @@ def connect(name: str, *, ttl: float | None = None) -> "S3Store":
     return store(live(S3Bucket, name, ttl=ttl))
 
 
-def store(handle: Handle[S3Bucket]) -> "S3Store":
-    """A new store for what `handle` shows now."""
+def store(handle: Handle[S3Bucket], under: str = "") -> "S3Store":
+    """A new store for what `handle` shows now, rooted at the path `under` in it."""
     place = Place.of(handle.get())
     _not_after_fork()
     options: dict[str, Any] = {"allow_http": True} if (place.endpoint or "").startswith("http://") else {}
@@ -49,7 +49,7 @@ def store(handle: Handle[S3Bucket]) -> "S3Store":
         signing["checksum_algorithm"] = "SHA256"
     return need("obstore.store", "aws").S3Store(  # type: ignore[no-any-return]
         place.bucket,
-        prefix=place.prefix or None,
+        prefix="/".join(filter(None, (place.prefix, under))) or None,
         region=place.region,
         virtual_hosted_style_request=not place.path_style,
         client_options={**options, "connect_timeout": timedelta(seconds=5), "timeout": timedelta(seconds=ANSWER)},
