@@ -18,7 +18,8 @@
     ├── UnsupportedFormat   install a newer bondstone
     ├── RegistryUnavailable try again, or correct where the registry lies
     ├── AccessDenied        correct the credential at its source
-    └── ServiceUnavailable  try again, or correct the endpoint
+    ├── ServiceUnavailable  try again, or correct the endpoint
+    └── InvalidData         correct the data, as the line says
 
 `code` is for machines and is never renamed; the list only grows. No message holds a value of a block.
 """
@@ -150,3 +151,10 @@ class ServiceUnavailable(BondstoneError, ConnectionError):
 
     code = "service_unavailable"
     exit_code = 18
+
+
+class InvalidData(BondstoneError, ValueError):
+    """The data does not go with what is stored. Names the variable, and what it is there and here."""
+
+    code = "invalid_data"
+    exit_code = 20
