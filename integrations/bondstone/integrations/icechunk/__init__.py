@@ -1,7 +1,14 @@
 """Icechunk: repositories with live credentials, and commits that happen once."""
 
+from bondstone.integrations.icechunk.append import IcechunkAppend
 from bondstone.integrations.icechunk.commit import IcechunkCommit
 from bondstone.integrations.icechunk.recovery import resumed, revived
 from bondstone.integrations.icechunk.repository import connect
 
-__all__ = ["IcechunkCommit", "connect", "resumed", "revived"]
+__all__ = [
+    "IcechunkAppend",
+    "IcechunkCommit",
+    "connect",
+    "resumed",
+    "revived",
+]

@@ -1,7 +1,7 @@
 """Append steps to a dataset that grows, and only such as belong there."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bondstone.blocks import Conflict, InvalidData
 from bondstone.integrations.extras import need
@@ -13,7 +13,7 @@ from bondstone.integrations.icechunk.growing import begin, opened
 from bondstone.integrations.icechunk.reads import changed, path
 from bondstone.integrations.icechunk.repo import repo
 from bondstone.integrations.icechunk.same import differing
-from bondstone.integrations.icechunk.storing import opened_target
+from bondstone.integrations.icechunk.storing import Target, opened_target
 from bondstone.integrations.receipts import CommitReceipt
 
 if TYPE_CHECKING:
@@ -39,6 +39,10 @@ class IcechunkAppend:
     ttl: float | None = None
     keep_keys: int = KEEP_KEYS  # at least as many keys are remembered, the newest
 
+    def __post_init__(self) -> None:
+        if self.policy not in get_args(Policy.__value__):
+            raise ValueError(f"policy is one of {get_args(Policy.__value__)}, not {self.policy!r}")
+
     def __call__(
         self, dataset: "xarray.Dataset", /, *, message: str, group: str | None = None, key: str | None = None
     ) -> CommitReceipt:
@@ -63,17 +67,14 @@ class _Appended:
     task: IcechunkAppend
 
     def write(self, session: "icechunk.Session") -> dict[str, Any]:
-        if (stored := opened(session, self.group)) is None:
-            axis = Axis(self._dim, self._new[:0], self._new)
-            axis.check(gaps=True)
-            begin(session, self.group, self.dataset, self._dim)
-            stored = opened(session, self.group)
-        else:
-            axis = self._checked(stored)
-        chosen = ~axis.there if self.task.policy != "upsert" else axis.there | True
-        for name in self._growing:
-            self._write(session, stored, name, axis, chosen)
-        places = [[place.start, place.stop] for _, place in axis.runs(axis.there | True)]
+        stored = opened(session, self.group)
+        axis = self._checked(stored) if stored is not None else self._first()
+        if stored is None:
+            stored = begin(session, self.group, self.dataset, self._dim)
+        for name, variable in self.dataset.variables.items():
+            if self._dim in variable.dims:
+                self._write(opened_target(session, stored, name, self.group), variable, axis)
+        places = [[place.start, place.stop] for _, place in axis.runs(all_=True)]
         return {"group": self.group, "dim": self._dim, "places": places}
 
     def compare(self, session: "icechunk.Session | None", facts: dict[str, Any]) -> None:
@@ -102,9 +103,10 @@ class _Appended:
     def _new(self) -> Any:
         return self.dataset.indexes[self._dim]
 
-    @property
-    def _growing(self) -> list[Any]:
-        return [name for name, variable in self.dataset.variables.items() if self._dim in variable.dims]
+    def _first(self) -> Axis:
+        axis = Axis(self._dim, self._new[:0], self._new)
+        axis.check(gaps=True)
+        return axis
 
     def _checked(self, stored: "xarray.Dataset") -> Axis:
         """Where the steps go, if the contract holds."""
@@ -124,16 +126,16 @@ class _Appended:
                 f"steps that are in the group already differ there ({difference}): set policy='upsert' to replace"
             )
 
-    def _write(self, session: "icechunk.Session", stored: Any, name: Any, axis: Axis, chosen: Any) -> None:
-        """Put the chosen steps of one variable where they belong."""
-        variable, target = self.dataset.variables[name], opened_target(session, stored, name, self.group)
+    def _write(self, target: Target, variable: "xarray.Variable", axis: Axis) -> None:
+        """Put the steps of one variable where they belong."""
         target.lengthen(self._dim, axis.size)
         present = [
-            target.write(variable.isel({self._dim: source}), {self._dim: place}) for source, place in axis.runs(chosen)
+            target.write(variable.isel({self._dim: source}), {self._dim: place})
+            for source, place in axis.runs(all_=self.task.policy == "upsert")
         ]
         if present and not any(present) and "missing" not in self.task.allow:
             raise InvalidData(
-                f"all values of {str(name)!r} from {self._new[0]} to {self._new[-1]} are missing: correct them, "
+                f"all values of {target.name!r} from {self._new[0]} to {self._new[-1]} are missing: correct them, "
                 "or set allow=('missing',)"
             )
 

@@ -42,9 +42,9 @@ class Axis:
         """Which of the new steps are stored already."""
         return self.positions < len(self.stored)
 
-    def runs(self, chosen: Any) -> Iterator[Run]:
-        """The chosen ones of the new steps, in pieces that are in one piece on the axis as well."""
-        yield from runs(self.positions, need("numpy", "icechunk").flatnonzero(chosen))
+    def runs(self, *, all_: bool) -> list[Run]:
+        """The new steps, all or those that are not there yet, in pieces that are in one piece on the axis as well."""
+        return list(runs(self.positions, need("numpy", "icechunk").flatnonzero(all_ | ~self.there)))
 
     def check(self, *, gaps: bool) -> None:
         """Raise `InvalidData` for steps that are double, backwards, before the end or, without `gaps`, beyond a gap."""
@@ -82,13 +82,16 @@ class Axis:
         both = type(self.stored)(joined)  # `append` would forget the calendar
         if not kinds or any(_regular(kind(both)) for kind in kinds):
             return
-        steps = kinds[-1](both)
+        raise InvalidData(f"{self._gap(both)}: append what is between, or set allow=('gap',)")
+
+    def _gap(self, both: "pandas.Index") -> str:
+        kind = _months if _regular(_months(self.stored)) and len(_months(both)) else _differences
+        steps = kind(both)
         odd = next(at for at in range(len(self.stored) - 1, len(steps)) if not _regular(steps[[0, at]]))
-        unit = " months" if kinds[-1] is _months else ""
-        raise InvalidData(
-            f"{self.dim!r} goes by {steps[0]}{unit} in the group, and by {steps[odd]}{unit} from {both[odd]} to "
-            f"{both[odd + 1]}: append what is between, or set allow=('gap',)"
+        usual, wide = (
+            f"{step} month{'s' * int(step > 1)}" if kind is _months else step for step in (steps[0], steps[odd])
         )
+        return f"{self.dim!r} goes by {usual} in the group, and by {wide} from {both[odd]} to {both[odd + 1]}"
 
 
 def runs(positions: Any, chosen: Any) -> Iterator[Run]:

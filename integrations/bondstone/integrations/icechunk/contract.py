@@ -29,10 +29,19 @@ def check_growing(dataset: "xarray.Dataset", stored: "xarray.Dataset", dim: str)
 
 def check_names(dataset: "xarray.Dataset", stored: "xarray.Dataset") -> None:
     """Raise `InvalidData` unless both have the same variables."""
-    for name in sorted(set(dataset.variables) ^ set(stored.variables), key=str):
-        missing, known = ("in", stored) if name in dataset.variables else ("in what is to be added to", dataset)
-        others = ", ".join(map(str, known.variables))
-        raise InvalidData(f"the variable {name!r} is not {missing} the group, there are: {others}")
+    check_known(dataset, stored)
+    for name in sorted(set(stored.variables) - set(dataset.variables), key=str):
+        raise InvalidData(f"the variable {name!r} of the group is missing in what is to be added: {_list(dataset)}")
+
+
+def check_known(dataset: "xarray.Dataset", stored: "xarray.Dataset") -> None:
+    """Raise `InvalidData` if there is a variable that is not stored."""
+    for name in sorted(set(dataset.variables) - set(stored.variables), key=str):
+        raise InvalidData(f"the variable {name!r} is not in the group, which has {_list(stored)}")
+
+
+def _list(dataset: "xarray.Dataset") -> str:
+    return ", ".join(sorted(map(str, dataset.variables)))
 
 
 def check_variable(name: Any, mine: "xarray.Variable", stored: "xarray.Variable") -> None:
@@ -43,7 +52,7 @@ def check_variable(name: Any, mine: "xarray.Variable", stored: "xarray.Variable"
         *((f"attribute {key!r}", *pair) for key, pair in _attributes(mine, stored).items()),
     ):
         if theirs != ours and not (what == "type" and _packs(stored, mine)):
-            raise InvalidData(f"{what} of {name!r}: {theirs} in the group, {ours} in what is to be added to it")
+            raise InvalidData(f"{what} of {name!r}: {theirs!r} in the group, {ours!r} in what is to be added to it")
 
 
 def check_sizes(name: Any, mine: "xarray.Variable", stored: "xarray.Variable", but: tuple[str, ...]) -> None:
@@ -60,8 +69,8 @@ def check_same(name: Any, dataset: "xarray.Dataset", stored: "xarray.Dataset") -
     check_variable(name, dataset.variables[name], stored.variables[name])
     check_sizes(name, dataset.variables[name], stored.variables[name], ())
     if difference := unlike(with_free(dataset[[name]], stored), stored, name):
-        first = _first(dataset.variables[name].values, stored.variables[name].values)
-        raise InvalidData(f"{difference}: {first} in what is to be added to it")
+        there, here = _first(stored.variables[name].values, dataset.variables[name].values)
+        raise InvalidData(f"{difference}: {there} in the group, {here} in what is to be added to it")
 
 
 def with_free(dataset: "xarray.Dataset", stored: "xarray.Dataset") -> "xarray.Dataset":
@@ -100,8 +109,8 @@ def _attributes(mine: "xarray.Variable", stored: "xarray.Variable") -> dict[str,
     return {key: (there.get(key), here.get(key)) for key in sorted({*there, *here} - {*FREE})}
 
 
-def _first(mine: Any, stored: Any) -> str:
-    """Where they begin to differ."""
-    numpy = need("numpy", "icechunk")
-    at = tuple(int(index) for index in numpy.argwhere(mine != stored)[0])
-    return f"{stored[at]} in the group at {list(at)}, {mine[at]}"
+def _first(stored: Any, mine: Any) -> tuple[str, str]:
+    """Where they begin to differ, and by what."""
+    numpy, isna = need("numpy", "icechunk"), need("pandas", "icechunk").isna
+    at = tuple(numpy.argwhere((mine != stored) & ~(isna(mine) & isna(stored)))[0].tolist())
+    return f"{stored[at]} at {list(at)}", f"{mine[at]}"

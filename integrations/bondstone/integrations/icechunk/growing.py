@@ -17,24 +17,31 @@ _STEP = 32 * 2**20  # bytes; larger steps are more than one chunk
 
 def opened(session: "icechunk.Session", group: str | None) -> "xarray.Dataset | None":
     """The dataset of a group, not loaded; None if there is no array in it."""
-    zarr, xarray = need("zarr", "icechunk"), need("xarray", "icechunk")
     try:
-        node = zarr.open_group(session.store, path=group or "", mode="r")
+        node = need("zarr", "icechunk").open_group(session.store, path=group or "", mode="r")
     except FileNotFoundError:
         return None
     if next(iter(node.array_keys()), None) is None:
         return None
-    return xarray.open_zarr(session.store, group=group, consolidated=False, chunks=None)  # type: ignore[no-any-return]
+    return _dataset(session, group)
 
 
-def begin(session: "icechunk.Session", group: str | None, dataset: "xarray.Dataset", dim: str) -> None:
-    """Make the arrays, with all that does not grow, and one step of what does."""
+def begin(session: "icechunk.Session", group: str | None, dataset: "xarray.Dataset", dim: str) -> "xarray.Dataset":
+    """Make the arrays, with all that does not grow, and one step of what does; what `opened` gives then."""
     first = dataset.isel({dim: slice(0, 1)}).compute()
     for name, variable in first.variables.items():
         if variable.dims:
             whole = dataset.variables[name]
             variable.encoding = {"chunks": _chunks(whole, dim), **_time_units(whole), **variable.encoding}
     need("icechunk.xarray", "icechunk").to_icechunk(with_default_codecs(first), session, group=group, mode="a")
+    return _dataset(session, group)
+
+
+def _dataset(session: "icechunk.Session", group: str | None) -> "xarray.Dataset":
+    opened: xarray.Dataset = need("xarray", "icechunk").open_zarr(
+        session.store, group=group, consolidated=False, chunks=None
+    )
+    return opened
 
 
 def _chunks(variable: "xarray.Variable", dim: str) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bondstone.blocks import Conflict
+from bondstone.blocks import Conflict, NotFound
 from bondstone.integrations.extras import need
 
 if TYPE_CHECKING:
@@ -16,13 +16,23 @@ type Reads = Iterable[str] | Mapping[str, Region | None]  # names of variables, 
 
 def paths(reads: Reads, group: str | None) -> dict[str, Region | None]:
     """Reads by absolute paths: a name is of `group`, a path begins with '/'."""
-    parts: Mapping[str, Region | None] = reads if isinstance(reads, Mapping) else dict.fromkeys(reads)
+    names = [reads] if isinstance(reads, str) else reads
+    parts: Mapping[str, Region | None] = names if isinstance(names, Mapping) else dict.fromkeys(names)
     return {path(name, group): part for name, part in parts.items()}
 
 
 def path(name: str, group: str | None) -> str:
     """Of an array or a group, as icechunk's differences have it."""
     return "/" + (name if name.startswith("/") else f"{group or ''}/{name}").strip("/")
+
+
+def check_there(session: "icechunk.Session", reads: Iterable[str]) -> None:
+    """Raise `NotFound` for a path that leads nowhere: what is misspelt never changes."""
+    for path in reads:
+        try:
+            need("zarr", "icechunk").open(session.store, path=path.strip("/"), mode="r")
+        except FileNotFoundError:
+            raise NotFound(f"there is no {path!r} to have been read: correct reads=") from None
 
 
 def changed(

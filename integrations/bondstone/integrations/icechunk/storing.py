@@ -90,7 +90,7 @@ class Target:
         back = decode(self.name, coded, decode_timedelta=part.dtype.kind == "m").values
         alike = (_close(part.values, back, coded.attrs)) | (pandas.isna(part.values) & pandas.isna(back))
         if not numpy.all(alike):
-            given, read = (values[~alike].flat[0] for values in (part.values, back))
+            given, read = (_told(values[~alike].flat[0]) for values in (part.values, back))
             raise InvalidData(
                 f"{self.name!r} is stored as {_code(coded)}, in which {given} would be read back as {read}: "
                 "append what can be stored in it, or begin another group"
@@ -108,6 +108,10 @@ def _close(given: Any, read: Any, attrs: Mapping[str, Any]) -> Any:
     if given.dtype.kind not in "fc" or read.dtype.kind not in "fc":
         return given == read
     return abs(given - read) <= abs(attrs.get("scale_factor", 0)) / 2 + _ROUNDING * abs(given)
+
+
+def _told(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _code(coded: "xarray.Variable") -> str:
