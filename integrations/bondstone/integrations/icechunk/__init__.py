@@ -3,11 +3,14 @@
 from bondstone.integrations.icechunk.append import IcechunkAppend
 from bondstone.integrations.icechunk.commit import IcechunkCommit
 from bondstone.integrations.icechunk.recovery import resumed, revived
+from bondstone.integrations.icechunk.region import IcechunkRegionWrite, LostUpdateWarning
 from bondstone.integrations.icechunk.repository import connect
 
 __all__ = [
     "IcechunkAppend",
     "IcechunkCommit",
+    "IcechunkRegionWrite",
+    "LostUpdateWarning",
     "connect",
     "resumed",
     "revived",

@@ -10,7 +10,7 @@ from bondstone.integrations.icechunk.axis import Axis
 from bondstone.integrations.icechunk.commit import checked
 from bondstone.integrations.icechunk.committing import KEEP_KEYS, Work, commit
 from bondstone.integrations.icechunk.growing import begin, opened
-from bondstone.integrations.icechunk.reads import changed, path
+from bondstone.integrations.icechunk.reads import changed, paths
 from bondstone.integrations.icechunk.repo import repo
 from bondstone.integrations.icechunk.same import differing
 from bondstone.integrations.icechunk.storing import Target, opened_target
@@ -92,7 +92,7 @@ class _Appended:
         """Who has committed to other groups is no hindrance; what was checked here must be what it was."""
         base = session.snapshot_id
         session.rebase(need("icechunk", "icechunk").ConflictDetector())
-        mine = dict.fromkeys(path(str(name), self.group) for name in self.dataset.variables)
+        mine = paths(map(str, self.dataset.variables), self.group)
         return changed(repository, session, base, mine) is None
 
     @property

@@ -12,13 +12,14 @@ if TYPE_CHECKING:
 
 type Region = Mapping[str, slice]
 type Reads = Iterable[str] | Mapping[str, Region | None]  # names of variables, or paths; and of which part
+type Part = tuple[str, Region | None]  # an absolute path, and the part; None is all of it
 
 
-def paths(reads: Reads, group: str | None) -> dict[str, Region | None]:
+def paths(reads: Reads, group: str | None) -> list[Part]:
     """Reads by absolute paths: a name is of `group`, a path begins with '/'."""
     names = [reads] if isinstance(reads, str) else reads
     parts: Mapping[str, Region | None] = names if isinstance(names, Mapping) else dict.fromkeys(names)
-    return {path(name, group): part for name, part in parts.items()}
+    return [(path(name, group), part) for name, part in parts.items()]
 
 
 def path(name: str, group: str | None) -> str:
@@ -26,9 +27,9 @@ def path(name: str, group: str | None) -> str:
     return "/" + (name if name.startswith("/") else f"{group or ''}/{name}").strip("/")
 
 
-def check_there(session: "icechunk.Session", reads: Iterable[str]) -> None:
+def check_there(session: "icechunk.Session", reads: Iterable[Part]) -> None:
     """Raise `NotFound` for a path that leads nowhere: what is misspelt never changes."""
-    for path in reads:
+    for path, _ in reads:
         try:
             need("zarr", "icechunk").open(session.store, path=path.strip("/"), mode="r")
         except FileNotFoundError:
@@ -36,21 +37,21 @@ def check_there(session: "icechunk.Session", reads: Iterable[str]) -> None:
 
 
 def changed(
-    repository: "icechunk.Repository", session: "icechunk.Session", since: str, reads: Mapping[str, Region | None]
+    repository: "icechunk.Repository", session: "icechunk.Session", since: str, reads: Iterable[Part]
 ) -> str | None:
     """The path of something read that is another in the version of `session` than it was in the version `since`; None if nothing is.
 
     Raises `Conflict` if `since` is no version that came before.
     """
     vendor = need("icechunk", "icechunk")
-    if since == session.snapshot_id or not reads:
+    if since == session.snapshot_id:
         return None
     try:
         diff = repository.diff(from_snapshot_id=since, to_snapshot_id=session.snapshot_id)
     except (vendor.InvalidInputError, vendor.SnapshotNotFoundError):
         raise Conflict(f"{since!r} is no version in the history of this branch, or has expired: read again") from None
     since_then = _Since(diff, repository.readonly_session(snapshot_id=since), session)
-    return next((path for path, part in reads.items() if since_then.touched(path, part)), None)
+    return next((path for path, part in reads if since_then.touched(path, part)), None)
 
 
 @dataclass(frozen=True)
