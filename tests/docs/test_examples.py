@@ -8,6 +8,7 @@ from pathlib import Path
 
 import icechunk as vendor
 import pytest
+import xarray as xr
 
 from bondstone.blocks import AwsCredentials, IcechunkRepo, S3Bucket
 from bondstone.cli.demo.prefect_home import prefect_home
@@ -50,6 +51,54 @@ def test_the_prefect_example_commits_once_however_often_it_runs(tmp_path: Path) 
         assert [commit.message.split()[0] for commit in history] == ["Seasonal", "Monthly", "Repository"]
         assert isinstance(table, bytes)
         assert table.startswith(b"season,surface_temperature\nDJF,300.")
+
+
+CRASHES = """
+import os, runpy, sys
+from pathlib import Path
+from bondstone.integrations import icechunk
+
+
+class Crashing(icechunk.IcechunkAppend):
+    def __call__(self, dataset, /, **words):
+        receipt = super().__call__(dataset, **words)
+        if "20150201" in words["key"] and not Path("failed").exists():
+            Path("failed").touch()
+            raise ConnectionError("the network went after the commit had landed: Prefect tries again")
+        if "20150301" in words["key"] and not Path("died").exists():
+            Path("died").touch()
+            os._exit(9)  # with no word to Prefect
+        return receipt
+
+
+icechunk.IcechunkAppend = Crashing
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_the_months_of_nemo_are_appended_once_whatever_crashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that fails and a process that dies, each after its commit has landed; a retry and two more runs: three time steps."""
+    vendor.set_logs_filter("error")
+    monkeypatch.chdir(tmp_path)
+    paths = sorted(str(path) for path in Path(str(files("iris_sample_data"))).glob("sample_data/NEMO/*.nc"))
+    with s3_server(tmp_path / "server") as server, prefect_home(tmp_path):
+        save_blocks(server)
+        argv = [sys.executable, "-c", CRASHES, str(EXAMPLES / "append_nemo.py"), *paths]
+
+        first = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+        second = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+        third = run("append_nemo.py", *paths)
+
+        repository = icechunk.connect("ocean")
+        history = [(commit.message, commit.id) for commit in repository.ancestry(branch="main")][:-1]
+        dataset = xr.open_zarr(repository.readonly_session("main").store, group="nemo", consolidated=False)
+        assert (first.returncode, second.returncode) == (9, 0), first.stderr + second.stderr
+        assert Path("failed").exists()
+        assert [message for message, _ in history] == [f"Append {Path(path).name}" for path in reversed(paths)]
+        assert second.stdout.split() == third.split() == [snapshot for _, snapshot in reversed(history)]
+        assert [str(time)[:7] for time in dataset.time_centered.values] == ["2015-01", "2015-02", "2015-03"]
+        assert dataset.tos.shape == (3, 330, 360)
 
 
 @pytest.mark.parametrize("seconds", [2])

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +22,6 @@ import xarray as xr
 
 from bondstone.blocks import (
     AccessDenied,
-    BondstoneError,
     Conflict,
     IcechunkRepo,
     InvalidBlock,
@@ -35,6 +33,7 @@ from bondstone.integrations.icechunk import IcechunkCommit, connect
 from bondstone.integrations.receipts import Changes, CommitReceipt
 from bondstone.integrations.s3 import S3Upload
 from tests.integrations.conftest import Account, both, elsewhere, save
+from tests.integrations.versions import at_once, fails, loaded, messages, read
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*consolidated.*:RuntimeWarning")
 
@@ -535,39 +534,7 @@ def sea(number: int) -> xr.Dataset:
     return xr.Dataset({"sst": (("time", "x"), values)}, {"time": np.arange(4), "x": [10.0, 20.0, 30.0]})
 
 
-def read(repo: str, group: str | None) -> xr.Dataset:
-    """A group of the newest version, by a repository that is opened anew."""
-    return loaded(connect(repo).readonly_session("main"), group)
-
-
-def loaded(session: icechunk.Session, group: str | None) -> xr.Dataset:
-    dataset: xr.Dataset = xr.open_zarr(session.store, group=group, consolidated=False).load()
-    return dataset
-
-
-def messages(repo: str) -> list[str]:
-    """Of all commits but the first, which icechunk makes itself."""
-    return [snapshot.message for snapshot in connect(repo).ancestry(branch="main")][:-1]
-
-
 def fields(repo: str) -> dict[str, Any]:
     """What another block needs to lead to the same repository."""
     block = IcechunkRepo.load(repo)
     return {"path": block.path} if block.path else {"bucket": block.bucket, "prefix": block.prefix}
-
-
-def at_once[T](call: Callable[[int], T], times: int, *, threads: int | None = None) -> list[T]:
-    """What the calls with 0, 1, 2 … give, made by threads at once."""
-    with ThreadPoolExecutor(threads or times) as pool:
-        return list(pool.map(call, range(times)))
-
-
-def fails(kind: type[BondstoneError], call: Callable[[], object]) -> str:
-    """The text of the error, which is one line and has no vendor's error behind it."""
-    with pytest.raises(kind) as caught:
-        call()
-    assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__ or caught.value.__context__ is None
-    text = str(caught.value)
-    assert "\n" not in text
-    return text

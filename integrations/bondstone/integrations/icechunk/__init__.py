@@ -1,7 +1,17 @@
 """Icechunk: repositories with live credentials, and commits that happen once."""
 
+from bondstone.integrations.icechunk.append import IcechunkAppend
 from bondstone.integrations.icechunk.commit import IcechunkCommit
 from bondstone.integrations.icechunk.recovery import resumed, revived
+from bondstone.integrations.icechunk.region import IcechunkRegionWrite, LostUpdateWarning
 from bondstone.integrations.icechunk.repository import connect
 
-__all__ = ["IcechunkCommit", "connect", "resumed", "revived"]
+__all__ = [
+    "IcechunkAppend",
+    "IcechunkCommit",
+    "IcechunkRegionWrite",
+    "LostUpdateWarning",
+    "connect",
+    "resumed",
+    "revived",
+]

@@ -33,16 +33,17 @@ def differing(dataset: "xarray.Dataset", stored: "xarray.Dataset") -> str | None
     dataset = need("xarray", "icechunk").decode_cf(dataset)  # as reading does: the units of times are no attribute then
     if odd := sorted(set(dataset.variables) ^ set(stored.variables), key=str):
         return f"variable {odd[0]!r}"
-    if _plain(dataset.attrs) != _plain(stored.attrs):
+    if plain(dataset.attrs) != plain(stored.attrs):
         return "attributes"
-    return next((found for name in dataset.variables if (found := _unlike(dataset, stored, name))), None)
+    return next((found for name in dataset.variables if (found := unlike(dataset, stored, name))), None)
 
 
-def _unlike(dataset: "xarray.Dataset", stored: "xarray.Dataset", name: Any) -> str | None:
+def unlike(dataset: "xarray.Dataset", stored: "xarray.Dataset", name: Any) -> str | None:
+    """In what one variable differs; None if it does not."""
     mine, theirs = dataset.variables[name], stored.variables[name]
     if (mine.dims, mine.shape) != (theirs.dims, theirs.shape):
         return f"shape of {name!r}"
-    if _plain(mine.attrs) != _plain(theirs.attrs):
+    if plain(mine.attrs) != plain(theirs.attrs):
         return f"attributes of {name!r}"
     alike = all(_equal(mine[part], theirs[part], theirs.encoding) for part in _parts(mine))
     return None if alike else f"values of {name!r}"
@@ -77,6 +78,6 @@ def _parts(variable: "xarray.Variable") -> Iterator[tuple[slice, ...]]:
         yield (slice(start, start + step),)
 
 
-def _plain(attributes: dict[Any, Any]) -> Any:
+def plain(attributes: dict[Any, Any]) -> Any:
     """As JSON keeps them: tuples are lists, numpy's numbers are numbers."""
     return json.loads(json.dumps(attributes, default=lambda value: value.tolist(), sort_keys=True))

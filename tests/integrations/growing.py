@@ -1,0 +1,32 @@
+"""Monthly temperatures that grow along time."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+START = np.datetime64("2000-01", "M")
+
+
+def months(first: int, count: int = 1, seed: int = 0) -> xr.Dataset:
+    """Some months from the `first` after January 2000; each has values of its own, other ones for another `seed`."""
+    time = (START + np.arange(first, first + count)).astype("M8[ns]")
+    fields = [np.random.default_rng((seed, number)).normal(280, 5, (3, 4)) for number in range(first, first + count)]
+    sst = xr.Variable(("time", "lat", "lon"), np.stack(fields), {"units": "K"})
+    coords = {"time": time, "lat": [-10.0, 0.0, 10.0], "lon": [0.0, 90.0, 180.0, 270.0]}
+    return xr.Dataset({"sst": sst, "area": (("lat", "lon"), np.ones((3, 4)))}, coords)
+
+
+def meanwhile(dataset: xr.Dataset, happen: Callable[[], object]) -> tuple[xr.Dataset, list[int]]:
+    """The dataset, lazy, of which the first computation makes something happen; and how often it was computed."""
+    times: list[int] = []
+
+    def computed(block: np.ndarray) -> np.ndarray:
+        times.append(1)
+        if len(times) == 1:
+            happen()
+        return block
+
+    lazy: Any = dataset.sst.chunk()
+    return dataset.assign(sst=lazy.copy(data=lazy.data.map_blocks(computed, meta=np.empty((0, 0, 0))))), times
