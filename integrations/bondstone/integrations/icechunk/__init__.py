@@ -4,5 +4,15 @@ from bondstone.integrations.icechunk.commit import IcechunkCommit
 from bondstone.integrations.icechunk.distributed import IcechunkDistributedWrite
 from bondstone.integrations.icechunk.recovery import resumed, revived
 from bondstone.integrations.icechunk.repository import connect
+from bondstone.integrations.icechunk.verify import IcechunkVerify
+from bondstone.integrations.icechunk.virtual import VirtualIngest
 
-__all__ = ["IcechunkCommit", "IcechunkDistributedWrite", "connect", "resumed", "revived"]
+__all__ = [
+    "IcechunkCommit",
+    "IcechunkDistributedWrite",
+    "IcechunkVerify",
+    "VirtualIngest",
+    "connect",
+    "resumed",
+    "revived",
+]
