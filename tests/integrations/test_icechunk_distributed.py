@@ -105,6 +105,22 @@ class TestWriting:
         assert read(repo, "other").ice == 1
         assert len(calls) == 8
 
+    def test_somebody_else_commits_to_the_same_group(self, repo: str) -> None:
+        """What was written is of an older version than the one to build on: it is written anew, after theirs."""
+        IcechunkCommit(repo)(xr.Dataset(), message="first")
+        calls: list[int] = []
+
+        def other() -> None:
+            calls.append(1)
+            if len(calls) == 1:
+                IcechunkCommit(repo)(xr.Dataset({"ice": ("y", [1.0])}), group="g", message="other")
+
+        IcechunkDistributedWrite(repo)(meanwhile(other), group="g", message="ours")
+
+        xr.testing.assert_identical(read(repo, "g"), only_sst().compute())
+        assert messages(repo) == ["ours", "other", "first"]
+        assert len(calls) == 16
+
 
 class TestChunks:
     """No two workers write to one stored chunk, and each chunk is counted."""
