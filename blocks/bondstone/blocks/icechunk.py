@@ -22,9 +22,9 @@ class IcechunkRepo(Block):
     branch: str = Field(
         default="main", description="Branch that tasks read and commit to.", examples=["main"], min_length=1
     )
-    virtual_chunk_credentials: dict[str, AwsCredentials] = Field(
+    virtual_chunk_credentials: dict[str, AwsCredentials | None] = Field(
         default_factory=dict,
-        description="Credentials of virtual chunks, by the URL prefix of their container.",
+        description="Credentials of virtual chunks, by the URL prefix of their container; null for a folder or a public bucket.",
         examples=[{"s3://archive/": "aws-credentials/archive"}],
     )
 

@@ -99,6 +99,30 @@ class ZarrReceipt(Receipt):
     key: str | None
     already: bool
     size: int
+class IngestReceipt(CommitReceipt):
+    """One ingest of virtual data: the URLs that were added, and those that had been before. `already` says that all had been."""
+    ingested: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+@dataclass(frozen=True)
+class Fault:
+    """A chunk, manifest or source that a reader would not get. `what` is one of: missing, changed, gone, refused."""
+    where: str
+    what: str
+@dataclass(frozen=True)
+class VerifyReceipt(Receipt):
+    """What was found of a snapshot: `checked` of its `chunks` and all its `sources` were asked for, unless time was up: `complete`."""
+    arrays: int
+    manifests: int
+    chunks: int
+    checked: int
+    sources: int
+    complete: bool
+    missing: tuple[Fault, ...]  # of the repository's own
+    stale: tuple[Fault, ...]  # what virtual data refer to
+    @property
+    def ok(self) -> bool:
+        """All that was asked for is there, and as it was."""
+        return self.complete and not self.missing and not self.stale
 
 
 @dataclass(frozen=True)

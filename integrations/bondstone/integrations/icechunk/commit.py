@@ -68,7 +68,7 @@ class _Replaced(Rebased):
     def write(self, session: "icechunk.Session") -> dict[str, Any]:
         need("xarray", "icechunk")
         write = need("icechunk.xarray", "icechunk").to_icechunk
-        _clear(session, self.group)
+        clear(session, self.group)
         write(with_default_codecs(self.dataset), session, group=self.group, mode="a")
         return {"group": self.group}
 
@@ -88,7 +88,7 @@ class _Written(Rebased):
         """What a function would write is not known without calling it: its key alone counts."""
 
 
-def _clear(session: "icechunk.Session", group: str | None) -> None:
+def clear(session: "icechunk.Session", group: str | None) -> None:
     """Remove the arrays and attributes of a group, not the groups inside it: `mode="w"` would take those, and our markers, along."""
     root = need("zarr", "icechunk").open_group(session.store, mode="a", zarr_format=3)
     if group is not None and group not in root:

@@ -105,11 +105,17 @@ def _storage(vendor: Any, handle: Handle[IcechunkRepo], block: IcechunkRepo) -> 
 
 
 def _virtual(vendor: Any, handle: Handle[IcechunkRepo], block: IcechunkRepo) -> dict[str, Any] | None:
+    """What lets icechunk read virtual chunks, by the prefix of their container."""
+    folders = {prefix for prefix in block.virtual_chunk_credentials if prefix.startswith("file://")}
     containers = {
         prefix: vendor.s3_refreshable_credentials(IcechunkKeys(handle, ("virtual_chunk_credentials", prefix)))
-        for prefix in block.virtual_chunk_credentials
+        if signer
+        else vendor.s3_anonymous_credentials()
+        for prefix, signer in block.virtual_chunk_credentials.items()
+        if prefix not in folders
     }
-    return vendor.containers_credentials(containers) if containers else None
+    local = dict.fromkeys(folders, vendor.credentials.LocalFileSystemAccess)
+    return vendor.containers_credentials(containers | local) if containers or local else None
 
 
 def folder(block: IcechunkRepo) -> Path:
