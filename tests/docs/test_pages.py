@@ -12,7 +12,7 @@ from bondstone.cli.demo.server import s3_server
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-NEEDS_SERVER = "docs/tasks.md"
+NEED_SERVER = ("docs/tasks.md", "docs/versioned-data.md")
 
 
 def blocks(page: Path) -> list[tuple[int, str, str]]:
@@ -40,7 +40,7 @@ def test_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {"__name__": f"page_{page.stem}"}
 
-    if named(page) == NEEDS_SERVER:
+    if named(page) in NEED_SERVER:
         with s3_server(tmp_path / "server") as server:
             server.create_user("docs")
             server.create_bucket("reports")
