@@ -50,6 +50,15 @@ class CommitReceipt(Receipt):
 
 
 @dataclass(frozen=True)
+class PublishReceipt(CommitReceipt):
+    """One commit that was audited first. Where `published` is False, readers have not seen it: `snapshot` has the tag `held`."""
+
+    published: bool = True
+    held: str | None = None
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class TagReceipt(Receipt):
     """One tag. `already` says that it was there, on the same snapshot."""
 

@@ -14,7 +14,7 @@ from bondstone.integrations.extras import need
 from bondstone.integrations.icechunk import markers
 from bondstone.integrations.icechunk.changes import changes
 from bondstone.integrations.icechunk.errors import refused
-from bondstone.integrations.icechunk.leases import SOON, leased
+from bondstone.integrations.icechunk.leases import SOON, WriteLease, leased
 from bondstone.integrations.icechunk.repo import Repo
 from bondstone.integrations.provenance import code, run
 from bondstone.integrations.receipts import Changes, CommitReceipt
@@ -46,6 +46,23 @@ class Change(Protocol):
         ...
 
 
+class Land(Protocol):
+    """How what was written becomes the newest version."""
+
+    def __call__(
+        self, work: "Work", repository: "icechunk.Repository", session: "icechunk.Session", lease: WriteLease, /
+    ) -> str | None:
+        """The snapshot, or None if it must be written anew. Where commits take a lock, this takes it."""
+        ...
+
+
+def _locked(
+    work: "Work", repository: "icechunk.Repository", session: "icechunk.Session", lease: WriteLease
+) -> str | None:
+    with work.repo.lock():
+        return None if lease.lapsed() else landed(work, repository, session)
+
+
 @dataclass(frozen=True)
 class Work:
     """One call of a task: a change, and the words that go with it."""
@@ -56,6 +73,7 @@ class Work:
     group: str | None = None
     key: str | None = None
     keep_keys: int = KEEP_KEYS
+    land: Land = _locked
     lease_after: float = SOON  # seconds of writing; what is shorter needs none
     call: str = field(default_factory=lambda: uuid4().hex)  # tells our own commit from another's after a lost answer
 
@@ -105,11 +123,8 @@ def _committed(work: Work, repository: "icechunk.Repository") -> CommitReceipt |
         if not session.has_uncommitted_changes:
             return receipt(work, session.snapshot_id, None, Changes())
         done = changes(session)
-        with work.repo.lock():
-            if lease.lapsed():
-                return None
-            snapshot = landed(work, repository, session)
-    return receipt(work, snapshot, _parent(repository, snapshot), done)
+        snapshot = work.land(work, repository, session, lease)
+    return receipt(work, snapshot, _parent(repository, snapshot), done) if snapshot else None
 
 
 def written(work: Work, session: "icechunk.Session") -> None:
