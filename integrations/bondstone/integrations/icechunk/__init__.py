@@ -3,6 +3,7 @@
 from bondstone.integrations.icechunk.commit import IcechunkCommit
 from bondstone.integrations.icechunk.garbage import IcechunkGarbageCollect
 from bondstone.integrations.icechunk.history import IcechunkRollback, IcechunkTag
+from bondstone.integrations.icechunk.preview import IcechunkPreview
 from bondstone.integrations.icechunk.publish import IcechunkPublish
 from bondstone.integrations.icechunk.recovery import resumed, revived
 from bondstone.integrations.icechunk.repository import connect
@@ -12,6 +13,7 @@ from bondstone.integrations.icechunk.sessions import write_session
 __all__ = [
     "IcechunkCommit",
     "IcechunkGarbageCollect",
+    "IcechunkPreview",
     "IcechunkPublish",
     "IcechunkRetention",
     "IcechunkRollback",

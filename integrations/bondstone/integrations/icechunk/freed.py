@@ -7,14 +7,12 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bondstone.integrations.extras import need
+from bondstone.integrations.icechunk.chunks import Chunk, every_chunk, sizes, updated
 from bondstone.integrations.icechunk.versions import Versions
 from bondstone.integrations.receipts import Freed
 
 if TYPE_CHECKING:
     import icechunk
-
-type Chunk = tuple[str, tuple[int, ...]]  # array, place in the chunk grid
 
 
 @dataclass(frozen=True)
@@ -45,9 +43,10 @@ def freed_by_expiry(
         while later is not None and parent in lost:
             lost[parent] -= {chunk for chunk in written[parent].chunks if not later.hides(chunk)}
             later, parent = later | written[parent], items[parent].parent_id
-    sizes = [size for name, chunks in lost.items() for size in _sizes(repository, name, chunks)]
+    sessions = ((repository.readonly_session(snapshot_id=name), chunks) for name, chunks in lost.items())
+    gone = [size for session, chunks in sessions for size in sizes(session, chunks)]
     snapshots = garbage.snapshots + len(expired)
-    return Freed(snapshots, 0, garbage.chunks + len(sizes), garbage.bytes + sum(sizes))
+    return Freed(snapshots, 0, garbage.chunks + len(gone), garbage.bytes + sum(gone))
 
 
 def _needed(items: "dict[str, icechunk.SnapshotInfo]", expired: Collection[str]) -> Iterable[str]:
@@ -60,35 +59,6 @@ def _written(
 ) -> _Written:
     parent = items.get(item.parent_id or "")
     if parent is None or parent.parent_id is None:  # the oldest that is left: all that is in it came with it, or before
-        return _Written(_everything(repository, item.id))
+        return _Written(every_chunk(repository.readonly_session(snapshot_id=item.id)))
     diff = repository.diff(from_snapshot_id=parent.id, to_snapshot_id=item.id)
-    chunks = {(path, tuple(place)) for path, places in diff.updated_chunks.items() for place in places}
-    return _Written(chunks, diff.new_arrays | diff.deleted_arrays)
-
-
-def _everything(repository: "icechunk.Repository", snapshot: str) -> set[Chunk]:
-    session = repository.readonly_session(snapshot_id=snapshot)
-    root = need("zarr", "icechunk").open_group(session.store, mode="r")
-    arrays = [f"/{name}" for name, node in root.members(max_depth=None) if hasattr(node, "shape")]
-
-    async def all_chunks() -> set[Chunk]:
-        return {(path, tuple(place)) for path in arrays async for place in session.chunk_coordinates(path)}
-
-    chunks: set[Chunk] = need("zarr.core.sync", "icechunk").sync(all_chunks())
-    return chunks
-
-
-def _sizes(repository: "icechunk.Repository", snapshot: str, chunks: Iterable[Chunk]) -> list[int]:
-    """In bytes, of those that are objects of their own: small ones lie in the manifests, and virtual ones elsewhere."""
-    session = repository.readonly_session(snapshot_id=snapshot)
-    native = need("icechunk", "icechunk").ChunkType.native
-
-    async def sizes() -> list[int]:
-        return [
-            await session.store.getsize("/".join((path.strip("/"), "c", *map(str, place))))
-            for path, place in chunks
-            if await session.chunk_type_async(path, place) == native
-        ]
-
-    found: list[int] = need("zarr.core.sync", "icechunk").sync(sizes())
-    return found
+    return _Written(updated(diff), diff.new_arrays | diff.deleted_arrays)

@@ -44,7 +44,7 @@ def _unlike(dataset: "xarray.Dataset", stored: "xarray.Dataset", name: Any) -> s
         return f"shape of {name!r}"
     if _plain(mine.attrs) != _plain(theirs.attrs):
         return f"attributes of {name!r}"
-    alike = all(_equal(mine[part], theirs[part], theirs.encoding) for part in _parts(mine))
+    alike = all(_equal(mine[part], theirs[part], theirs.encoding) for part in parts(mine))
     return None if alike else f"values of {name!r}"
 
 
@@ -66,7 +66,7 @@ def _encoded(variable: "xarray.Variable", encoding: dict[str, Any]) -> Any:
 _MATTERS = ("dtype", "units", "calendar", "scale_factor", "add_offset", "_FillValue", "missing_value", "_Unsigned")
 
 
-def _parts(variable: "xarray.Variable") -> Iterator[tuple[slice, ...]]:
+def parts(variable: "xarray.Variable") -> Iterator[tuple[slice, ...]]:
     """Slices along the first dimension, of about 64 MiB."""
     if not variable.ndim:
         yield ()
