@@ -15,6 +15,7 @@ from bondstone.integrations.icechunk import markers
 from bondstone.integrations.icechunk.changes import changes
 from bondstone.integrations.icechunk.errors import refused
 from bondstone.integrations.icechunk.leases import SOON, WriteLease, leased
+from bondstone.integrations.icechunk.progress import progress
 from bondstone.integrations.icechunk.repo import Repo
 from bondstone.integrations.provenance import code, run
 from bondstone.integrations.receipts import Changes, CommitReceipt
@@ -117,9 +118,9 @@ def _attempt(work: Work) -> CommitReceipt | None:
 def _committed(work: Work, repository: "icechunk.Repository") -> CommitReceipt | None:
     with leased(work.repo, after=work.lease_after) as lease:
         session = repository.writable_session(work.repo.handle.get().branch)
-        if earlier := earlier_commit(work, repository, session):
+        if earlier := _earlier(work, repository, session):
             return earlier
-        written(work, session)
+        _write(work, session)
         if not session.has_uncommitted_changes:
             return receipt(work, session.snapshot_id, None, Changes())
         done = changes(session)
@@ -127,15 +128,16 @@ def _committed(work: Work, repository: "icechunk.Repository") -> CommitReceipt |
     return receipt(work, snapshot, _parent(repository, snapshot), done) if snapshot else None
 
 
-def written(work: Work, session: "icechunk.Session") -> None:
-    """Write the change, and with it what proves its key."""
-    facts = work.change.write(session)
+def _write(work: Work, session: "icechunk.Session") -> None:
+    """The change, and with it what proves its key."""
+    with progress(session, work.message):
+        facts = work.change.write(session)
     if work.marker:
         markers.write(session, work.marker, {**facts, "at": datetime.now(UTC).isoformat(timespec="microseconds")})
         markers.prune(session, work.marker, work.keep_keys)
 
 
-def earlier_commit(work: Work, repository: "icechunk.Repository", session: "icechunk.Session") -> CommitReceipt | None:
+def _earlier(work: Work, repository: "icechunk.Repository", session: "icechunk.Session") -> CommitReceipt | None:
     """What the same key committed before."""
     facts = markers.read(session, work.marker) if work.marker else None
     if facts is None:
