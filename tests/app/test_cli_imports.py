@@ -43,6 +43,9 @@ TRIED = [
         ["rollback", "secret/x"],
         ["verify", "secret/x"],
         ["rotations"],
+        ["log", "none"],
+        ["diff", "none", "a"],
+        ["rollback-data", "none", "--to", "a", "--yes"],
     ),
     *(
         ["run", "--", "true"],

@@ -41,6 +41,17 @@ def test_a_lease_from_taking_to_releasing(place: InMemory) -> None:
         place.registry.leases.extend(longer, 60)
 
 
+def test_a_lease_on_what_is_in_use_already(place: InMemory) -> None:
+    """It says since when, and lasts from now on."""
+    now = place.registry.shared_now()
+
+    lease = place.registry.leases.take(KIND, NAME, 1, 60, since=now - 5_000_000)
+
+    assert lease.taken_at == now - 5_000_000
+    assert lease.until >= now + 60_000_000
+    assert place.registry.leases.all() == [lease]
+
+
 def test_a_lease_ends_by_itself(place: InMemory) -> None:
     """From then on it protects nothing, and cannot be extended; after a day it is forgotten."""
     lease = place.registry.leases.take(KIND, NAME, 1, 60)
@@ -261,10 +272,13 @@ def test_planted_leases(tmp_path: Path) -> None:
     registry = first(Later(SqliteDatabase(tmp_path / "registry.db")), vendor)
     now = registry.shared_now()
     raw = database_of(registry).connection()._raw
-    for number, (version, holder, until) in enumerate(
-        [(1, "x", "soon"), ("1", "x", now + 10**9), (1, "x", 2**62), (1, "\x1b[2Jme", now + 10**9), (1, "x", None)]
+    for number, (version, holder, taken_at, until) in enumerate(
+        [
+            *((1, "x", now, "soon"), ("1", "x", now, now + 10**9), (1, "x", now, 2**62), (1, "x", now, None)),
+            *((1, "x", -1, now + 10**9), (1, "x", "long ago", now + 10**9), (1, "\x1b[2Jme", now, now + 10**9)),
+        ]
     ):
-        row = (str(number), KIND, NAME, version, holder, now, until)
+        row = (str(number), KIND, NAME, version, holder, taken_at, until)
         with suppress(Exception):  # what the table itself refuses
             raw.execute("INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 

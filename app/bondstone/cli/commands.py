@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from bondstone.cli import backup_commands, completion, flow_commands, leak_commands, output, rotation_commands
+from bondstone.cli import backup_commands, completion, data_commands, flow_commands, output, rotation_commands
 from bondstone.cli.audit_commands import audit_app
 from bondstone.cli.key_commands import key_app
 from bondstone.cli.options import SETTINGS, Json, Offset, Yes
@@ -27,6 +28,9 @@ class InOrder(TyperGroup):
         "rollback",
         "verify",
         "rotations",
+        "log",
+        "diff",
+        "rollback-data",
         "run",
         "render",
         "plan",
@@ -59,6 +63,7 @@ rotation_commands.add_to(app)
 flow_commands.add_to(app)
 backup_commands.add_to(app)
 leak_commands.add_to(app)
+data_commands.add_to(app)
 
 Ref = Annotated[
     str,

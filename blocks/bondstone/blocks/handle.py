@@ -72,6 +72,11 @@ class Handle[B: Block]:
         """The registry's id and the reference: what this handle looks at."""
         return self._registry.id, self.reference
 
+    @property
+    def registry(self) -> Registry:
+        """Where it looks."""
+        return self._registry
+
     def get(self) -> B:
         """The block as it is now. Raises what `Block.load` raises."""
         if self._registry.tells_changes:

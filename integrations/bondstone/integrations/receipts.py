@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from bondstone.blocks import SecretStr
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,40 @@ class VerifyReceipt(Receipt):
     def ok(self) -> bool:
         """All that was asked for is there, and as it was."""
         return self.complete and not self.missing and not self.stale
+class PublishReceipt(CommitReceipt):
+    """One commit that was audited first. Where `published` is False, readers have not seen it: `snapshot` has the tag `held`."""
+    published: bool = True
+    held: str | None = None
+    problems: tuple[str, ...] = ()
+class TagReceipt(Receipt):
+    """One tag. `already` says that it was there, on the same snapshot."""
+    tag: str
+class RollbackReceipt(Receipt):
+    """A branch that shows `snapshot` now. `undo` is what it showed before: a rollback to that restores it, until garbage is collected."""
+    undo: str
+    branch: str
+    def changed(self) -> bool:
+        """False if the branch showed that snapshot already."""
+        return self.snapshot != self.undo
+class Freed:
+    """What no version needs any more: objects, and their bytes in all. `failed` objects are still there: the next run takes them."""
+    snapshots: int = 0
+    manifests: int = 0
+    chunks: int = 0
+    bytes: int = 0
+    failed: int = 0
+class GarbageReceipt(Receipt):
+    """What went, or with `dry_run` would go, of all that was written before `cutoff`."""
+    cutoff: datetime
+    dry_run: bool
+    freed: Freed
+class RetentionReceipt(GarbageReceipt):
+    """Which versions went, or with `dry_run` would go; `tagged` are those kept for their day or month, `untagged` those no longer kept.
+    With `dry_run`, `freed` counts no manifests, and of the versions that would go only their chunks.
+    """
+    expired: tuple[str, ...]
+    tagged: tuple[str, ...]
+    untagged: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -24,15 +24,16 @@ class Leases:
     def __init__(self, registry: "Registry") -> None:
         self._registry = registry
 
-    def take(self, kind: str, name: str, version: int, seconds: float) -> Lease:
+    def take(self, kind: str, name: str, version: int, seconds: float, *, since: int | None = None) -> Lease:
         """Use `version` for so long. It is retired later than that, unless somebody gives up on it (`--compromised`).
 
-        Raises `NotFound` if it was deleted, `Conflict` if it is retired already, or to be retired before that.
+        `since` is when the use began, where that was before now: `taken_at` of the lease. Raises `NotFound` if it was deleted, `Conflict`
+        if it is retired already, or to be retired before that.
         """
         _check_length(seconds)
         self._check_version(kind, name, version)
         now = self._registry.shared_now()
-        lease = Lease(uuid.uuid4().hex, kind, name, version, actor(), now, now + round(seconds * SECOND))
+        lease = Lease(uuid.uuid4().hex, kind, name, version, actor(), since or now, now + round(seconds * SECOND))
         self._check_rotation(lease)
         self._forget_old(now)
         self._registry.write_lease(lease)
@@ -105,8 +106,9 @@ def _check_length(seconds: float) -> None:
 
 def _plausible(lease: Lease, now: int) -> bool:
     """Whether it can be one: nothing proves a lease, and one that was planted must not stop rotations for ever, nor break them."""
-    cells = type(lease.version) is int and type(lease.until) is int and isinstance(lease.kind, str)
-    return cells and lease.until <= now + LONGEST * SECOND + _KEPT
+    numbers = (lease.version, lease.taken_at, lease.until)
+    cells = all(type(number) is int for number in numbers) and isinstance(lease.kind, str)
+    return cells and 0 <= lease.taken_at <= lease.until <= now + LONGEST * SECOND + _KEPT
 
 
 def _shown(lease: Lease) -> Lease:

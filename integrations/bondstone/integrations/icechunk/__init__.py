@@ -3,6 +3,10 @@
 from bondstone.integrations.icechunk.append import IcechunkAppend
 from bondstone.integrations.icechunk.commit import IcechunkCommit
 from bondstone.integrations.icechunk.distributed import IcechunkDistributedWrite
+from bondstone.integrations.icechunk.garbage import IcechunkGarbageCollect
+from bondstone.integrations.icechunk.history import IcechunkRollback, IcechunkTag
+from bondstone.integrations.icechunk.preview import IcechunkPreview
+from bondstone.integrations.icechunk.publish import IcechunkPublish
 from bondstone.integrations.icechunk.recovery import resumed, revived
 from bondstone.integrations.icechunk.region import IcechunkRegionWrite, LostUpdateWarning
 from bondstone.integrations.icechunk.repository import connect
@@ -20,4 +24,13 @@ __all__ = [
     "connect",
     "resumed",
     "revived",
+from bondstone.integrations.icechunk.retention import IcechunkRetention
+from bondstone.integrations.icechunk.sessions import write_session
+    "IcechunkGarbageCollect",
+    "IcechunkPreview",
+    "IcechunkPublish",
+    "IcechunkRetention",
+    "IcechunkRollback",
+    "IcechunkTag",
+    "write_session",
 ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bondstone.blocks import InvalidName
 from bondstone.integrations.encoding import with_default_codecs
 from bondstone.integrations.extras import need
-from bondstone.integrations.icechunk.committing import KEEP_KEYS, Work, commit
+from bondstone.integrations.icechunk.committing import KEEP_KEYS, Change, Work, commit
 from bondstone.integrations.icechunk.markers import FOLDER
 from bondstone.integrations.icechunk.repo import repo
 from bondstone.integrations.icechunk.same import refuse_other
@@ -39,8 +39,12 @@ class IcechunkCommit:
         20 tries.
         """
         path, target = checked(group), repo(self.repo, ttl=self.ttl)
-        change = _Written(content) if callable(content) else _Replaced(content, path)
-        return commit(Work(target, change, message, path, key, self.keep_keys))
+        return commit(Work(target, change_of(content, path), message, path, key, self.keep_keys))
+
+
+def change_of(content: "xarray.Dataset | Writer", group: str | None) -> Change:
+    """A dataset that replaces what is in a group, or what a function writes."""
+    return _Written(content) if callable(content) else _Replaced(content, group)
 
 
 def checked(group: str | None) -> str | None:

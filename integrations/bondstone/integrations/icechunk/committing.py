@@ -14,6 +14,8 @@ from bondstone.integrations.extras import need
 from bondstone.integrations.icechunk import markers
 from bondstone.integrations.icechunk.changes import changes
 from bondstone.integrations.icechunk.errors import refused
+from bondstone.integrations.icechunk.leases import SOON, WriteLease, leased
+from bondstone.integrations.icechunk.progress import progress
 from bondstone.integrations.icechunk.repo import Repo
 from bondstone.integrations.provenance import code, run
 from bondstone.integrations.receipts import Changes, CommitReceipt
@@ -45,6 +47,23 @@ class Change(Protocol):
         ...
 
 
+class Land(Protocol):
+    """How what was written becomes the newest version."""
+
+    def __call__(
+        self, work: "Work", repository: "icechunk.Repository", session: "icechunk.Session", lease: WriteLease, /
+    ) -> str | None:
+        """The snapshot, or None if it must be written anew. Where commits take a lock, this takes it."""
+        ...
+
+
+def _locked(
+    work: "Work", repository: "icechunk.Repository", session: "icechunk.Session", lease: WriteLease
+) -> str | None:
+    with work.repo.lock():
+        return None if lease.lapsed() else landed(work, repository, session)
+
+
 @dataclass(frozen=True)
 class Work:
     """One call of a task: a change, and the words that go with it."""
@@ -55,6 +74,8 @@ class Work:
     group: str | None = None
     key: str | None = None
     keep_keys: int = KEEP_KEYS
+    land: Land = _locked
+    lease_after: float = SOON  # seconds of writing; what is shorter needs none
     call: str = field(default_factory=lambda: uuid4().hex)  # tells our own commit from another's after a lost answer
 
     @property
@@ -72,9 +93,9 @@ def commit(work: Work, sleep: Callable[[float], None] = time.sleep) -> CommitRec
         for attempt in range(TRIES):
             # Where commits take a lock, one who lost holds it from the beginning: then nobody can be faster again.
             with work.repo.lock() if attempt else nullcontext():
-                receipt = _attempt(work)
-            if receipt is not None:
-                return receipt
+                done = _attempt(work)
+            if done is not None:
+                return done
             sleep(random.uniform(0, min(2.0, 0.05 * 2**attempt)))  # noqa: S311 -- jitter, not a key
     raise Conflict(f"other writers of {work.repo.handle.reference} were faster {TRIES} times: try again later")
 
@@ -94,20 +115,26 @@ def _attempt(work: Work) -> CommitReceipt | None:
         return None
 
 
-def _committed(work: Work, repository: "icechunk.Repository") -> CommitReceipt:
-    session = repository.writable_session(work.repo.handle.get().branch)
-    if earlier := _earlier(work, repository, session):
-        return earlier
-    facts = work.change.write(session)
-    if work.marker is None and not session.has_uncommitted_changes:
-        return _receipt(work, session.snapshot_id, None, Changes())
+def _committed(work: Work, repository: "icechunk.Repository") -> CommitReceipt | None:
+    with leased(work.repo, after=work.lease_after) as lease:
+        session = repository.writable_session(work.repo.handle.get().branch)
+        if earlier := _earlier(work, repository, session):
+            return earlier
+        _write(work, session)
+        if not session.has_uncommitted_changes:
+            return receipt(work, session.snapshot_id, None, Changes())
+        done = changes(session)
+        snapshot = work.land(work, repository, session, lease)
+    return receipt(work, snapshot, _parent(repository, snapshot), done) if snapshot else None
+
+
+def _write(work: Work, session: "icechunk.Session") -> None:
+    """The change, and with it what proves its key."""
+    with progress(session, work.message):
+        facts = work.change.write(session)
     if work.marker:
         markers.write(session, work.marker, {**facts, "at": datetime.now(UTC).isoformat(timespec="microseconds")})
         markers.prune(session, work.marker, work.keep_keys)
-    done = changes(session)
-    with work.repo.lock():
-        snapshot = _landed(work, repository, session)
-    return _receipt(work, snapshot, _parent(repository, snapshot), done)
 
 
 def _earlier(work: Work, repository: "icechunk.Repository", session: "icechunk.Session") -> CommitReceipt | None:
@@ -119,17 +146,17 @@ def _earlier(work: Work, repository: "icechunk.Repository", session: "icechunk.S
     found = next((item for item in ancestry if item.metadata.get("bondstone.marker") == work.marker), None)
     work.change.compare(repository.readonly_session(snapshot_id=found.id) if found else None, facts)
     already = found is None or found.metadata.get("bondstone.call") != work.call
-    return _receipt(work, found.id if found else session.snapshot_id, None, Changes(), already=already)
+    return receipt(work, found.id if found else session.snapshot_id, None, Changes(), already=already)
 
 
-def _landed(work: Work, repository: "icechunk.Repository", session: "icechunk.Session") -> str:
+def landed(work: Work, repository: "icechunk.Repository", session: "icechunk.Session") -> str:
     """The snapshot. After a conflict, and after an answer that was lost, it may be there already."""
     vendor, base = need("icechunk", "icechunk"), session.snapshot_id
     for rebases in range(REBASES + 1):
         try:
-            return session.commit(work.message, _metadata(work))
+            return session.commit(work.message, metadata(work))
         except (vendor.ConflictError, vendor.StorageError) as error:
-            if snapshot := _mine(work, base):
+            if snapshot := mine(work, base):
                 return snapshot
             if not isinstance(error, vendor.ConflictError) or rebases == REBASES:
                 raise
@@ -138,7 +165,7 @@ def _landed(work: Work, repository: "icechunk.Repository", session: "icechunk.Se
     raise AssertionError("unreachable")
 
 
-def _mine(work: Work, base: str) -> str | None:
+def mine(work: Work, base: str) -> str | None:
     """The snapshot that this very call has made since `base`, by a repository with the keys of now; None if there is none."""
     with suppress(need("icechunk", "icechunk").StorageError):  # then the caller's error tells more
         for item in work.repo.open().ancestry(branch=work.repo.handle.get().branch):
@@ -156,7 +183,7 @@ def _parent(repository: "icechunk.Repository", snapshot: str) -> str | None:
     return None
 
 
-def _metadata(work: Work) -> dict[str, Any]:
+def metadata(work: Work) -> dict[str, Any]:
     """Where this version came from. Commit metadata can never be removed: names and ids only."""
     block, signer = work.repo.handle.get(), work.repo.signer()
     facts = {"block": str(block.reference), "version": block.version, "key": work.key, "marker": work.marker}
@@ -166,7 +193,7 @@ def _metadata(work: Work) -> dict[str, Any]:
     return {f"bondstone.{name}": value for name, value in known.items() if value is not None}
 
 
-def _receipt(work: Work, snapshot: str, parent: str | None, done: Changes, *, already: bool = False) -> CommitReceipt:
+def receipt(work: Work, snapshot: str, parent: str | None, done: Changes, *, already: bool = False) -> CommitReceipt:
     block = work.repo.handle.get()
     place = work.repo.uri(), str(block.reference), block.version or 0
     return CommitReceipt(*place, snapshot, parent, block.branch, work.group, work.key, already, done)

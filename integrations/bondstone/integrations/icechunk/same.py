@@ -45,7 +45,7 @@ def unlike(dataset: "xarray.Dataset", stored: "xarray.Dataset", name: Any) -> st
         return f"shape of {name!r}"
     if plain(mine.attrs) != plain(theirs.attrs):
         return f"attributes of {name!r}"
-    alike = all(_equal(mine[part], theirs[part], theirs.encoding) for part in _parts(mine))
+    alike = all(_equal(mine[part], theirs[part], theirs.encoding) for part in parts(mine))
     return None if alike else f"values of {name!r}"
 
 
@@ -67,7 +67,7 @@ def _encoded(variable: "xarray.Variable", encoding: dict[str, Any]) -> Any:
 _MATTERS = ("dtype", "units", "calendar", "scale_factor", "add_offset", "_FillValue", "missing_value", "_Unsigned")
 
 
-def _parts(variable: "xarray.Variable") -> Iterator[tuple[slice, ...]]:
+def parts(variable: "xarray.Variable") -> Iterator[tuple[slice, ...]]:
     """Slices along the first dimension, of about 64 MiB."""
     if not variable.ndim:
         yield ()
