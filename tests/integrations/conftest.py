@@ -16,6 +16,8 @@ import pytest
 from bondstone.blocks import Block, Reference, find
 from bondstone.cli.demo.hunt import hunt_bytes
 from bondstone.cli.demo.server import Engine, KeyPair, S3Server, s3_server
+from bondstone.integrations import arraylake
+from tests.integrations.arraylake_stand_in import ORG, Service, arraylake_service
 from tests.integrations.paired_roles import Pair, logging_server, paired_roles
 from tests.postgres import Server
 
@@ -130,3 +132,30 @@ def reports(server: S3Server, home: Path) -> Account:
     save("icechunk-repo/ocean", bucket="s3-bucket/reports", prefix=f"ocean-{uuid4().hex[:8]}")
     save("icechunk-repo/local", path=str(home.parent / "ocean.icechunk"))
     return account
+
+
+@pytest.fixture(scope="session")
+def arraylake_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """For `lake`, and for whoever needs a service without storage."""
+    with arraylake_service(tmp_path_factory.mktemp("arraylake")) as service:
+        yield service
+
+
+@pytest.fixture
+def lake(arraylake_process: Service, reports: Account) -> Service:
+    """Arraylake, which keeps `arraylake-repo/ocean` in a bucket by delegated keys, `arraylake-repo/plain` by keys of the bucket.
+
+    What leads there is `arraylake-token/prod`. On moto, which delegates nothing that its S3 knows, both are plain.
+    """
+    service, prefix = arraylake_process, f"lake-{uuid4().hex[:8]}"
+    reports.server.create_user(prefix)
+    service.begin(reports.server, prefix)
+    service.accept("ema_first-token")
+    save("arraylake-token/prod", token="ema_first-token", service_uri=service.uri)
+    delegated = "delegated" if "ministack" in reports.server.name else "hmac"
+    for name, bucket in (("ocean", delegated), ("plain", "hmac")):
+        save(f"arraylake-repo/{name}", repo=f"{ORG}/{name}", token="arraylake-token/prod")
+        client, place = arraylake.connect("prod"), f"{prefix}/{name}"
+        client.create_repo(f"{ORG}/{name}", bucket_config_nickname=bucket, prefix=place)
+    service.forget()
+    return service

@@ -13,7 +13,6 @@ from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 import cloudpickle
 import icechunk.xarray
@@ -23,9 +22,9 @@ import xarray as xr
 
 from bondstone.blocks import (
     AccessDenied,
+    Block,
     BondstoneError,
     Conflict,
-    IcechunkRepo,
     InvalidBlock,
     InvalidName,
     NotFound,
@@ -38,12 +37,19 @@ from tests.integrations.conftest import Account, both, elsewhere, save
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*consolidated.*:RuntimeWarning")
 
-REPOS = ("local", "ocean")
+REPOS = ("local", "ocean", "arraylake-repo/ocean")
+
+
+several_processes = pytest.mark.parametrize(
+    "repo", ["local", "ocean", pytest.param("arraylake-repo/ocean", marks=pytest.mark.slow)], indirect=True
+)
 
 
 @pytest.fixture(params=REPOS)
 def repo(request: pytest.FixtureRequest, reports: Account) -> str:
-    """The name of a repository in a local folder, and of one in a bucket."""
+    """The name of a repository in a local folder, of one in a bucket, and of one that Arraylake keeps there."""
+    if request.param.startswith("arraylake-repo/"):
+        request.getfixturevalue("lake")
     return str(request.param)
 
 
@@ -58,9 +64,14 @@ class TestCommitting:
 
         xr.testing.assert_identical(read(repo, "xarray/means"), dataset)
         assert receipt.snapshot == connect(repo).lookup_branch("main")
-        assert (receipt.block, receipt.version, receipt.branch) == (f"icechunk-repo/{repo}", 1, "main")
+        assert (receipt.block, receipt.version, receipt.branch) == (reference(repo), 1, "main")
         assert (receipt.group, receipt.key, receipt.already) == ("xarray/means", None, False)
-        assert receipt.uri.startswith("file:///" if repo == "local" else "s3://reports/ocean-")
+        places = {
+            "local": "file:///",
+            "ocean": "s3://reports/ocean-",
+            "arraylake-repo/ocean": "arraylake://earthmover/ocean",
+        }
+        assert receipt.uri.startswith(places[repo])
 
     def test_a_commit_replaces_the_group(self, repo: str) -> None:
         """Nothing of the former version is left in it; the former version itself is."""
@@ -107,16 +118,15 @@ class TestCommitting:
     def test_another_branch(self, repo: str) -> None:
         """Of the block; one that does not exist is not made up."""
         connect(repo).create_branch("draft", connect(repo).lookup_branch("main"))
-        save("icechunk-repo/draft", **fields(repo), branch="draft")
-        save("icechunk-repo/none", **fields(repo), branch="none")
+        draft, none = beside(repo, "draft"), beside(repo, "none")
 
-        receipt = IcechunkCommit("draft")(sea(1), group="g", message="m")
+        receipt = IcechunkCommit(draft)(sea(1), group="g", message="m")
 
         assert receipt.branch == "draft"
         assert receipt.snapshot == connect(repo).lookup_branch("draft") != connect(repo).lookup_branch("main")
-        text = fails(NotFound, lambda: IcechunkCommit("none")(sea(1), group="g", message="m"))
+        text = fails(NotFound, lambda: IcechunkCommit(none)(sea(1), group="g", message="m"))
         assert (
-            text == "there is no branch 'none' in the repository of icechunk-repo/none: create it, or correct the block"
+            text == f"there is no branch 'none' in the repository of {reference(none)}: create it, or correct the block"
         )
 
     def test_an_error_of_the_callers_data_is_theirs(self, repo: str) -> None:
@@ -175,11 +185,12 @@ class TestProvenance:
         snapshot = next(connect(repo).ancestry(branch="main"))
         assert (snapshot.id, snapshot.message) == (receipt.snapshot, "first")
         ours = {name: value for name, value in snapshot.metadata.items() if name.startswith("bondstone.")}
-        signer = {"bondstone.credentials": "aws-credentials/prod@2"} if repo == "ocean" else {}
+        signers = {"ocean": "aws-credentials/prod@2", "arraylake-repo/ocean": "arraylake-token/prod@1"}
+        signer = {"bondstone.credentials": signers[repo]} if repo in signers else {}
         ours.pop("bondstone.code", None)  # the program is pytest's
         assert ours == signer | {
             "bondstone.marker": ours["bondstone.marker"],
-            "bondstone.block": f"icechunk-repo/{repo}",
+            "bondstone.block": reference(repo),
             "bondstone.version": 1,
             "bondstone.key": "2026-11",
             "bondstone.engine": "python",
@@ -275,6 +286,7 @@ class TestOnce:
 
         assert IcechunkCommit(repo)(sea(1), group="g", message="again", key=key).snapshot == first.snapshot
 
+    @several_processes
     def test_a_commit_that_landed_and_was_not_acknowledged(self, repo: str) -> None:
         """A process that died after its commit is started again with the same key."""
         program = (
@@ -337,6 +349,7 @@ class TestNoneIsLost:
         for group in range(groups if groups > 1 else 0):
             xr.testing.assert_identical(read(repo, f"g{group}"), sea(group))
 
+    @several_processes
     def test_processes(self, repo: str) -> None:
         """Icechunk alone loses some of these in a local folder, for want of a compare-and-swap."""
         program = (
@@ -550,10 +563,18 @@ def messages(repo: str) -> list[str]:
     return [snapshot.message for snapshot in connect(repo).ancestry(branch="main")][:-1]
 
 
-def fields(repo: str) -> dict[str, Any]:
-    """What another block needs to lead to the same repository."""
-    block = IcechunkRepo.load(repo)
-    return {"path": block.path} if block.path else {"bucket": block.bucket, "prefix": block.prefix}
+def reference(repo: str) -> str:
+    """Of the block that leads there."""
+    return repo if "/" in repo else f"icechunk-repo/{repo}"
+
+
+def beside(repo: str, branch: str) -> str:
+    """The name of another block, that leads to a branch of the same repository."""
+    kind, _, _ = reference(repo).partition("/")
+    block = Block.load(reference(repo))
+    fields = {name: getattr(block, name) for name in type(block).model_fields}
+    save(f"{kind}/{branch}", **fields | {"branch": branch})
+    return f"{kind}/{branch}"
 
 
 def at_once[T](call: Callable[[int], T], times: int, *, threads: int | None = None) -> list[T]:

@@ -2,6 +2,6 @@
 
 from bondstone.integrations.icechunk.commit import IcechunkCommit
 from bondstone.integrations.icechunk.recovery import resumed, revived
-from bondstone.integrations.icechunk.repository import connect
+from bondstone.integrations.icechunk.repo import connect
 
 __all__ = ["IcechunkCommit", "connect", "resumed", "revived"]

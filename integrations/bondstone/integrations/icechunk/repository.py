@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bondstone.blocks import Handle, IcechunkRepo, InvalidBlock, S3Bucket, ServiceUnavailable, live
+from bondstone.blocks import Block, Handle, IcechunkRepo, InvalidBlock, S3Bucket, ServiceUnavailable
 from bondstone.integrations.aws import LiveKeys
 from bondstone.integrations.extras import need
 from bondstone.integrations.icechunk.errors import refused, translated
@@ -32,16 +32,7 @@ class IcechunkKeys(LiveKeys):
         return IcechunkKeys, (self.handle, self.path)
 
 
-def connect(name: str, *, ttl: float | None = None) -> "icechunk.Repository":
-    """The repository of an `IcechunkRepo` block, made if there is none yet.
-
-    Its credentials are asked for again after at most `ttl` seconds; it, its sessions and forks pickle to the name of the block. Raises
-    `AccessDenied`, `NotFound` (no such bucket), `ServiceUnavailable`.
-    """
-    return opened(shared(live(IcechunkRepo, name, ttl=ttl)))
-
-
-def shared(handle: Handle[IcechunkRepo]) -> Handle[IcechunkRepo]:
+def shared[B: Block](handle: Handle[B]) -> Handle[B]:
     """The handle that icechunk has, too: it unpickles its own, which is one per process. So what refreshes this refreshes that."""
     return pickle.loads(pickle.dumps(handle))  # type: ignore[no-any-return]  # noqa: S301
 
@@ -65,7 +56,7 @@ def _open_or_create(handle: Handle[IcechunkRepo], block: IcechunkRepo) -> "icech
     try:
         return vendor.Repository.open_or_create(  # type: ignore[no-any-return]
             _storage(vendor, handle, block),
-            config=vendor.RepositoryConfig(storage=_patience(vendor)),
+            config=settings(vendor),
             authorize_virtual_chunk_access=_virtual(vendor, handle, block),
         )
     except vendor.ConflictError:  # icechunk looks, then creates: of all who do, one is first
@@ -78,6 +69,11 @@ def _open_or_create(handle: Handle[IcechunkRepo], block: IcechunkRepo) -> "icech
         if not refused(error) or handle.refresh() == block:
             raise
         return None  # the key was replaced meanwhile
+
+
+def settings(vendor: Any) -> Any:
+    """What is ours to choose; for all else the repository's own, or icechunk's."""
+    return vendor.RepositoryConfig(storage=_patience(vendor))
 
 
 def _patience(vendor: Any) -> Any:
