@@ -13,12 +13,14 @@ from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import cloudpickle
 import icechunk.xarray
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 
 from bondstone.blocks import (
     AccessDenied,
@@ -118,7 +120,7 @@ class TestCommitting:
     def test_another_branch(self, repo: str) -> None:
         """Of the block; one that does not exist is not made up."""
         connect(repo).create_branch("draft", connect(repo).lookup_branch("main"))
-        draft, none = beside(repo, "draft"), beside(repo, "none")
+        draft, none = beside(repo, "draft", branch="draft"), beside(repo, "none", branch="none")
 
         receipt = IcechunkCommit(draft)(sea(1), group="g", message="m")
 
@@ -171,6 +173,31 @@ class TestWriting:
 
         assert receipt.changed
         assert receipt.changes == Changes(added=5, deleted=0, updated=0, chunks=3)
+
+
+class TestManifests:
+    """Where the chunks of an array are written down in parts, a commit writes those that it touches."""
+
+    @pytest.mark.parametrize(("chunks", "expected"), [(10, 3), (None, 1)])
+    def test_as_the_block_says(self, chunks: int | None, expected: int, repo: str) -> None:
+        """Twenty-five chunks are in three manifests of ten, or in one."""
+        name = beside(repo, "split", chunks_per_manifest=chunks)
+
+        receipt = IcechunkCommit(name)(rows, message="rows")
+
+        assert manifests(repo, receipt.snapshot) == expected
+        assert Block.load(reference(repo)).chunks_per_manifest == 1000  # type: ignore[attr-defined]
+
+    def test_what_the_repository_says_counts(self, repo: str) -> None:
+        """Whoever saved it there meant it for all."""
+        repository = connect(repo)
+        config = repository.config
+        config.manifest = icechunk.ManifestConfig(splitting=splitting(5))
+        repository.reopen(config).save_config()
+
+        receipt = IcechunkCommit(beside(repo, "split", chunks_per_manifest=10))(rows, message="rows")
+
+        assert manifests(repo, receipt.snapshot) == 5
 
 
 class TestProvenance:
@@ -568,13 +595,29 @@ def reference(repo: str) -> str:
     return repo if "/" in repo else f"icechunk-repo/{repo}"
 
 
-def beside(repo: str, branch: str) -> str:
-    """The name of another block, that leads to a branch of the same repository."""
+def rows(session: icechunk.Session) -> None:
+    """Twenty-five chunks, too large to be kept inside a manifest."""
+    values = np.random.default_rng(0).normal(size=(25, 100))
+    zarr.create_array(session.store, name="a", data=values, chunks=(1, 100))
+
+
+def splitting(chunks: int) -> icechunk.ManifestSplittingConfig:
+    dimensions: Any = {icechunk.ManifestSplitDimCondition.Any(): chunks}
+    return icechunk.ManifestSplittingConfig.from_dict({icechunk.ManifestSplitCondition.AnyArray(): dimensions})
+
+
+def manifests(repo: str, snapshot: str) -> int:
+    """How many list the chunks of a version."""
+    return len(connect(repo).list_manifest_files(snapshot))
+
+
+def beside(repo: str, name: str, **others: Any) -> str:
+    """The name of another block that leads to the same repository, with other fields."""
     kind, _, _ = reference(repo).partition("/")
     block = Block.load(reference(repo))
-    fields = {name: getattr(block, name) for name in type(block).model_fields}
-    save(f"{kind}/{branch}", **fields | {"branch": branch})
-    return f"{kind}/{branch}"
+    fields = {field: getattr(block, field) for field in type(block).model_fields}
+    save(f"{kind}/{name}", **fields | others)
+    return f"{kind}/{name}"
 
 
 def at_once[T](call: Callable[[int], T], times: int, *, threads: int | None = None) -> list[T]:

@@ -22,6 +22,13 @@ class IcechunkRepo(Block):
     branch: str = Field(
         default="main", description="Branch that tasks read and commit to.", examples=["main"], min_length=1
     )
+    chunks_per_manifest: int | None = Field(
+        default=1000,
+        description="Chunks along each dimension of an array whose places icechunk writes anew together, where the repository does not"
+        " say; null for icechunk's own, which is all.",
+        examples=[1000],
+        ge=1,
+    )
     virtual_chunk_credentials: dict[str, AwsCredentials] = Field(
         default_factory=dict,
         description="Credentials of virtual chunks, by the URL prefix of their container.",

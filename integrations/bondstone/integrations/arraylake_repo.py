@@ -18,7 +18,7 @@ from bondstone.blocks import (
 from bondstone.integrations.arraylake_keys import Answer, ArraylakeKeys, inquiry
 from bondstone.integrations.extras import need
 from bondstone.integrations.icechunk.errors import reason, refused, translated
-from bondstone.integrations.icechunk.repository import settings, shared
+from bondstone.integrations.icechunk.repository import settings, shared, split
 
 if TYPE_CHECKING:
     import icechunk
@@ -102,9 +102,10 @@ def _opened(vendor: Any, handle: Handle[ArraylakeRepo], answer: Answer) -> "icec
         containers[prefix] = _container(handle, answer, prefix)
     authorized = vendor.containers_credentials(containers) if containers else None
     storage = _storage(handle, answer)
-    repository = vendor.Repository.open(storage, config=config, authorize_virtual_chunk_access=authorized)
+    opened = vendor.Repository.open(storage, config=config, authorize_virtual_chunk_access=authorized)
+    repository = split(vendor, opened, answer.block.chunks_per_manifest)
     repository.set_default_commit_metadata({"author_name": said.author.name, "author_email": said.author.email})
-    return repository  # type: ignore[no-any-return]
+    return repository
 
 
 def _storage(handle: Handle[ArraylakeRepo], answer: Answer) -> Any:
