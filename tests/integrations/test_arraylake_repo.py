@@ -1,6 +1,7 @@
 """Repositories that Arraylake keeps: by the vendor's client, with a token and keys that change meanwhile and are in no pickle."""
 
 import base64
+import json
 import pickle
 import socket
 import time
@@ -196,7 +197,7 @@ class TestTokens:
         assert "refused the token" in fails(AccessDenied, lambda: ArraylakeCommit("ocean")(write, message="m"))
 
     def test_a_service_that_stays_in_trouble(self, lake: Service) -> None:
-        """Opening ends at its deadline; within a write, what icechunk asks again at once is not asked again."""
+        """Opening ends at its deadline, and so does a write whose keys have ended."""
         lake.change(seconds=2)
         kept = Kept(live(ArraylakeRepo, "ocean"))
         _inquiries[kept.handle] = Inquiry(kept.handle, deadline=1.0)
@@ -259,7 +260,9 @@ class TestKeys:
 
     def test_keys_that_the_bucket_refuses(self, lake: Service, reports: Account) -> None:
         """Delegated ones are others each time: how often they are asked for is bounded."""
-        reports.server.client("iam").delete_user_policy(UserName=lake.user, PolicyName="s3")
+        reading = {"Effect": "Allow", "Action": ["s3:Get*", "s3:List*"], "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [reading]})
+        reports.server.client("iam").put_user_policy(UserName=lake.user, PolicyName="s3", PolicyDocument=policy)
 
         text = fails(AccessDenied, lambda: ArraylakeCommit("ocean")(xr.Dataset({"b": ("x", [1.0])}), message="m"))
 

@@ -20,7 +20,6 @@ from bondstone.integrations.arraylake import DEADLINE, metastore
 from bondstone.integrations.extras import need
 
 MARGIN = timedelta(seconds=120)  # in which icechunk asks for others before keys end
-FAULT = timedelta(seconds=2)  # for which a fault is told again: icechunk asks four times for one request
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,6 @@ class Inquiry:
     ) -> None:
         self.handle, self.deadline, self.clock = handle, deadline, clock
         self.fault: BondstoneError | None = None  # what the last question came to, where that is no answer
-        self._failed: datetime | None = None
         self._last: Answer | None = None
         self._asking = Lock()
 
@@ -63,18 +61,15 @@ class Inquiry:
         """After a refusal of the keys of `before`: whether there are others, asked for if need be."""
         with self._asking:
             if self._last is None or self._last.keys() == before.keys():
-                self._failed = None
                 self._ask(self.handle.refresh(), self.clock())
             return self._last is None or self._last.keys() != before.keys()
 
     def _ask(self, block: ArraylakeRepo, now: datetime) -> Answer:
-        if self.fault and self._failed and now < self._failed + FAULT:
-            raise self.fault
         self._last = None
         try:
             said = _said(self.handle, block, self.deadline)
         except BondstoneError as error:
-            self.fault, self._failed = error.with_traceback(None), self.clock()
+            self.fault = error
             raise
         self.fault, self._last = None, Answer(block, said, now + _use(said, now, self.handle.ttl))
         return self._last
