@@ -17,6 +17,8 @@ from bondstone.blocks import Block, Reference, find
 from bondstone.cli.demo.hunt import hunt_bytes
 from bondstone.cli.demo.server import Engine, KeyPair, S3Server, s3_server
 from tests.integrations.git_host import FIRST, GitHost, commit, git_host, sh
+from bondstone.integrations import arraylake
+from tests.integrations.arraylake_stand_in import ORG, Service, arraylake_service
 from tests.integrations.paired_roles import Pair, logging_server, paired_roles
 from tests.postgres import Server
 
@@ -159,3 +161,24 @@ def host(tmp_path: Path, git_home: None) -> Iterator[GitHost]:
         save("git-credentials/ci", token=FIRST)
         save("git-repository/flows", url=f"{running.url}/flows.git", credentials="git-credentials/ci")
         yield running
+@pytest.fixture(scope="session")
+def arraylake_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """For `lake`, and for whoever needs a service without storage."""
+    with arraylake_service(tmp_path_factory.mktemp("arraylake")) as service:
+        yield service
+def lake(arraylake_process: Service, reports: Account) -> Service:
+    """Arraylake, which keeps `arraylake-repo/ocean` in a bucket by delegated keys, `arraylake-repo/plain` by keys of the bucket.
+    What leads there is `arraylake-token/prod`. On moto, which delegates nothing that its S3 knows, both are plain.
+    """
+    service, prefix = arraylake_process, f"lake-{uuid4().hex[:8]}"
+    reports.server.create_user(prefix)
+    service.begin(reports.server, prefix)
+    service.accept("ema_first-token")
+    save("arraylake-token/prod", token="ema_first-token", service_uri=service.uri)
+    delegated = "delegated" if "ministack" in reports.server.name else "hmac"
+    for name, bucket in (("ocean", delegated), ("plain", "hmac")):
+        save(f"arraylake-repo/{name}", repo=f"{ORG}/{name}", token="arraylake-token/prod")
+        client, place = arraylake.connect("prod"), f"{prefix}/{name}"
+        client.create_repo(f"{ORG}/{name}", bucket_config_nickname=bucket, prefix=place)
+    service.forget()
+    return service

@@ -2,11 +2,9 @@
 
 import os
 import pickle
-import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
 import arraylake
@@ -16,44 +14,22 @@ from arraylake.exceptions import ArraylakeClientError
 
 from bondstone.blocks import AccessDenied, ArraylakeToken, InvalidBlock, NotFound, ServiceUnavailable, live
 from bondstone.cli.demo.hunt import hunt_bytes
-from bondstone.cli.demo.process import child_server, listening
 from bondstone.integrations.arraylake import _live_client, connect
+from tests.integrations.arraylake_stand_in import Service
 from tests.integrations.conftest import elsewhere, save
 
 REPOS = ["ocean", "air"]
 
 
-@dataclass
-class Service:
-    """A running service, and which tokens it accepts."""
-
-    uri: str
-    tokens: Path = field(repr=False)
-
-    def accept(self, *tokens: str) -> None:
-        """These from now on, and no others."""
-        self.tokens.write_text("\n".join(tokens))
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("arraylake")
-    with listening() as listener:
-        argv = [sys.executable, "-m", "uvicorn", "--fd", str(listener.fileno()), "--log-level", "error"]
-        argv += ["--app-dir", str(Path(__file__).parent), "arraylake_service:app"]
-        env = {"TOKENS": str(folder / "tokens"), "REPOS": " ".join(REPOS)}
-        service_tokens = folder / "tokens"
-        service_tokens.touch()
-        with child_server(argv, listener=listener, env=env, log=folder / "log") as child:
-            yield Service(child.endpoint, service_tokens)
-
-
 @pytest.fixture
-def service(running: Service, home: Path) -> Service:
+def service(arraylake_process: Service, home: Path) -> Service:
     """A service that accepts `ema_first`, and a registry with it as `arraylake-token/prod`."""
-    running.accept("ema_first-token")
-    save("arraylake-token/prod", token="ema_first-token", service_uri=running.uri, org="earthmover")
-    return running
+    service = arraylake_process
+    service.begin()
+    service.keep(*REPOS, bucket="")
+    service.accept("ema_first-token")
+    save("arraylake-token/prod", token="ema_first-token", service_uri=service.uri, org="earthmover")
+    return service
 
 
 def test_the_client_works(service: Service) -> None:
@@ -173,7 +149,7 @@ def test_what_is_no_refusal_is_the_vendors_error(service: Service) -> None:
 
 def test_a_service_in_trouble(service: Service) -> None:
     """The vendor's client would try for 91 s: it is given up at the deadline."""
-    service.accept("down")
+    service.change(down=True)
     start = time.monotonic()
 
     with pytest.raises(ServiceUnavailable, match="did not answer within 1 s"):

@@ -19,11 +19,13 @@ import icechunk.xarray
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 
 from bondstone.blocks import (
     AccessDenied,
+    Block,
+    BondstoneError,
     Conflict,
-    IcechunkRepo,
     InvalidBlock,
     InvalidName,
     NotFound,
@@ -37,12 +39,19 @@ from tests.integrations.versions import at_once, fails, loaded, messages, read
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*consolidated.*:RuntimeWarning")
 
-REPOS = ("local", "ocean")
+REPOS = ("local", "ocean", "arraylake-repo/ocean")
+
+
+several_processes = pytest.mark.parametrize(
+    "repo", ["local", "ocean", pytest.param("arraylake-repo/ocean", marks=pytest.mark.slow)], indirect=True
+)
 
 
 @pytest.fixture(params=REPOS)
 def repo(request: pytest.FixtureRequest, reports: Account) -> str:
-    """The name of a repository in a local folder, and of one in a bucket."""
+    """The name of a repository in a local folder, of one in a bucket, and of one that Arraylake keeps there."""
+    if request.param.startswith("arraylake-repo/"):
+        request.getfixturevalue("lake")
     return str(request.param)
 
 
@@ -57,9 +66,14 @@ class TestCommitting:
 
         xr.testing.assert_identical(read(repo, "xarray/means"), dataset)
         assert receipt.snapshot == connect(repo).lookup_branch("main")
-        assert (receipt.block, receipt.version, receipt.branch) == (f"icechunk-repo/{repo}", 1, "main")
+        assert (receipt.block, receipt.version, receipt.branch) == (reference(repo), 1, "main")
         assert (receipt.group, receipt.key, receipt.already) == ("xarray/means", None, False)
-        assert receipt.uri.startswith("file:///" if repo == "local" else "s3://reports/ocean-")
+        places = {
+            "local": "file:///",
+            "ocean": "s3://reports/ocean-",
+            "arraylake-repo/ocean": "arraylake://earthmover/ocean",
+        }
+        assert receipt.uri.startswith(places[repo])
 
     def test_a_commit_replaces_the_group(self, repo: str) -> None:
         """Nothing of the former version is left in it; the former version itself is."""
@@ -106,16 +120,15 @@ class TestCommitting:
     def test_another_branch(self, repo: str) -> None:
         """Of the block; one that does not exist is not made up."""
         connect(repo).create_branch("draft", connect(repo).lookup_branch("main"))
-        save("icechunk-repo/draft", **fields(repo), branch="draft")
-        save("icechunk-repo/none", **fields(repo), branch="none")
+        draft, none = beside(repo, "draft", branch="draft"), beside(repo, "none", branch="none")
 
-        receipt = IcechunkCommit("draft")(sea(1), group="g", message="m")
+        receipt = IcechunkCommit(draft)(sea(1), group="g", message="m")
 
         assert receipt.branch == "draft"
         assert receipt.snapshot == connect(repo).lookup_branch("draft") != connect(repo).lookup_branch("main")
-        text = fails(NotFound, lambda: IcechunkCommit("none")(sea(1), group="g", message="m"))
+        text = fails(NotFound, lambda: IcechunkCommit(none)(sea(1), group="g", message="m"))
         assert (
-            text == "there is no branch 'none' in the repository of icechunk-repo/none: create it, or correct the block"
+            text == f"there is no branch 'none' in the repository of {reference(none)}: create it, or correct the block"
         )
 
     def test_an_error_of_the_callers_data_is_theirs(self, repo: str) -> None:
@@ -162,6 +175,31 @@ class TestWriting:
         assert receipt.changes == Changes(added=5, deleted=0, updated=0, chunks=3)
 
 
+class TestManifests:
+    """Where the chunks of an array are written down in parts, a commit writes those that it touches."""
+
+    @pytest.mark.parametrize(("chunks", "expected"), [(10, 3), (None, 1)])
+    def test_as_the_block_says(self, chunks: int | None, expected: int, repo: str) -> None:
+        """Twenty-five chunks are in three manifests of ten, or in one."""
+        name = beside(repo, "split", chunks_per_manifest=chunks)
+
+        receipt = IcechunkCommit(name)(rows, message="rows")
+
+        assert manifests(repo, receipt.snapshot) == expected
+        assert Block.load(reference(repo)).chunks_per_manifest == 1000  # type: ignore[attr-defined]
+
+    def test_what_the_repository_says_counts(self, repo: str) -> None:
+        """Whoever saved it there meant it for all."""
+        repository = connect(repo)
+        config = repository.config
+        config.manifest = icechunk.ManifestConfig(splitting=splitting(5))
+        repository.reopen(config).save_config()
+
+        receipt = IcechunkCommit(beside(repo, "split", chunks_per_manifest=10))(rows, message="rows")
+
+        assert manifests(repo, receipt.snapshot) == 5
+
+
 class TestProvenance:
     """Each version says for ever where it came from, in names and ids."""
 
@@ -174,11 +212,12 @@ class TestProvenance:
         snapshot = next(connect(repo).ancestry(branch="main"))
         assert (snapshot.id, snapshot.message) == (receipt.snapshot, "first")
         ours = {name: value for name, value in snapshot.metadata.items() if name.startswith("bondstone.")}
-        signer = {"bondstone.credentials": "aws-credentials/prod@2"} if repo == "ocean" else {}
+        signers = {"ocean": "aws-credentials/prod@2", "arraylake-repo/ocean": "arraylake-token/prod@1"}
+        signer = {"bondstone.credentials": signers[repo]} if repo in signers else {}
         ours.pop("bondstone.code", None)  # the program is pytest's
         assert ours == signer | {
             "bondstone.marker": ours["bondstone.marker"],
-            "bondstone.block": f"icechunk-repo/{repo}",
+            "bondstone.block": reference(repo),
             "bondstone.version": 1,
             "bondstone.key": "2026-11",
             "bondstone.engine": "python",
@@ -274,6 +313,7 @@ class TestOnce:
 
         assert IcechunkCommit(repo)(sea(1), group="g", message="again", key=key).snapshot == first.snapshot
 
+    @several_processes
     def test_a_commit_that_landed_and_was_not_acknowledged(self, repo: str) -> None:
         """A process that died after its commit is started again with the same key."""
         program = (
@@ -336,6 +376,7 @@ class TestNoneIsLost:
         for group in range(groups if groups > 1 else 0):
             xr.testing.assert_identical(read(repo, f"g{group}"), sea(group))
 
+    @several_processes
     def test_processes(self, repo: str) -> None:
         """Icechunk alone loses some of these in a local folder, for want of a compare-and-swap."""
         program = (
@@ -538,3 +579,63 @@ def fields(repo: str) -> dict[str, Any]:
     """What another block needs to lead to the same repository."""
     block = IcechunkRepo.load(repo)
     return {"path": block.path} if block.path else {"bucket": block.bucket, "prefix": block.prefix}
+def read(repo: str, group: str | None) -> xr.Dataset:
+    """A group of the newest version, by a repository that is opened anew."""
+    return loaded(connect(repo).readonly_session("main"), group)
+
+
+def loaded(session: icechunk.Session, group: str | None) -> xr.Dataset:
+    dataset: xr.Dataset = xr.open_zarr(session.store, group=group, consolidated=False).load()
+    return dataset
+
+
+def messages(repo: str) -> list[str]:
+    """Of all commits but the first, which icechunk makes itself."""
+    return [snapshot.message for snapshot in connect(repo).ancestry(branch="main")][:-1]
+
+
+def reference(repo: str) -> str:
+    """Of the block that leads there."""
+    return repo if "/" in repo else f"icechunk-repo/{repo}"
+
+
+def rows(session: icechunk.Session) -> None:
+    """Twenty-five chunks, too large to be kept inside a manifest."""
+    values = np.random.default_rng(0).normal(size=(25, 100))
+    zarr.create_array(session.store, name="a", data=values, chunks=(1, 100))
+
+
+def splitting(chunks: int) -> icechunk.ManifestSplittingConfig:
+    dimensions: Any = {icechunk.ManifestSplitDimCondition.Any(): chunks}
+    return icechunk.ManifestSplittingConfig.from_dict({icechunk.ManifestSplitCondition.AnyArray(): dimensions})
+
+
+def manifests(repo: str, snapshot: str) -> int:
+    """How many list the chunks of a version."""
+    return len(connect(repo).list_manifest_files(snapshot))
+
+
+def beside(repo: str, name: str, **others: Any) -> str:
+    """The name of another block that leads to the same repository, with other fields."""
+    kind, _, _ = reference(repo).partition("/")
+    block = Block.load(reference(repo))
+    fields = {field: getattr(block, field) for field in type(block).model_fields}
+    save(f"{kind}/{name}", **fields | others)
+    return f"{kind}/{name}"
+
+
+def at_once[T](call: Callable[[int], T], times: int, *, threads: int | None = None) -> list[T]:
+    """What the calls with 0, 1, 2 … give, made by threads at once."""
+    with ThreadPoolExecutor(threads or times) as pool:
+        return list(pool.map(call, range(times)))
+
+
+def fails(kind: type[BondstoneError], call: Callable[[], object]) -> str:
+    """The text of the error, which is one line and has no vendor's error behind it."""
+    with pytest.raises(kind) as caught:
+        call()
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    text = str(caught.value)
+    assert "\n" not in text
+    return text

@@ -10,13 +10,13 @@ import pytest
 
 from bondstone.blocks import ArraylakeToken, Block, Secret, rotation
 from bondstone.registry import current_registry
+from tests.integrations.arraylake_stand_in import Service
 from tests.integrations.killed import Run, rotators
 from tests.integrations.paired_roles import Pair
-from tests.integrations.test_arraylake import Service, running
 from tests.integrations.test_rotators_aws import vendor as aws
 from tests.integrations.test_rotators_gitlab import vendor as gitlab
 
-__all__ = ["aws", "gitlab", "running"]  # fixtures
+__all__ = ["aws", "gitlab"]  # fixtures
 
 ROTATE = ["locked", "started", "create", "created", "pending", "installed", "set", "proved", "verified", "current"]
 FINISH = ["locked", "retiring", "disabling", "refused", "disabled", "removed", "retired"]
@@ -35,7 +35,7 @@ class Told:
         service.accept("ema_first-token", "ema_second-token")
 
     def ids(self) -> set[str]:
-        return set(self.service.tokens.read_text().split())
+        return set(self.service.known()["tokens"])
 
     def id_of(self, block: ArraylakeToken) -> str:
         return block.token.get_secret_value()
@@ -78,8 +78,9 @@ def postgresql(pair: Pair) -> Pair:
 
 
 @pytest.fixture
-def arraylake(running: Service, home: Path) -> Told:
-    return Told(running)
+def arraylake(arraylake_process: Service, home: Path) -> Told:
+    arraylake_process.begin()
+    return Told(arraylake_process)
 
 
 @pytest.fixture

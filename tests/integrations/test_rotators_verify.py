@@ -27,12 +27,16 @@ from bondstone.blocks import (
 from bondstone.blocks.rotator import Guided, rotator_of
 from bondstone.integrations.icechunk import connect
 from bondstone.integrations.rotators.testing import everything
+from tests.integrations.arraylake_stand_in import Service
 from tests.integrations.conftest import Account, both, save
 from tests.integrations.git_host import FIRST, SECOND, GitHost
 from tests.integrations.stand_in import Said, stand_in
 from tests.integrations.test_arraylake import Service, running, service
 
 __all__ = ["running", "service"]  # fixtures
+from tests.integrations.test_arraylake import service
+from tests.integrations.test_git import FIRST, SECOND, git_home, host
+__all__ = ["git_home", "host", "service"]  # fixtures
 
 
 def verify(block: Block) -> Any:

@@ -51,6 +51,13 @@ class ArraylakeRepo(Block):
         description="Who asks; saved separately it is a live reference.", examples=["arraylake-token/prod"]
     )
     branch: Word = Field(default="main", description="Branch that tasks read and commit to.", examples=["main"])
+    chunks_per_manifest: int | None = Field(
+        default=1000,
+        description="Chunks along each dimension of an array whose places icechunk writes anew together, where the repository does not"
+        " say; null for icechunk's own, which is all.",
+        examples=[1000],
+        ge=1,
+    )
 
     @model_validator(mode="after")
     def _one_organization(self) -> Self:

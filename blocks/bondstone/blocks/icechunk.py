@@ -23,6 +23,14 @@ class IcechunkRepo(Block):
         default="main", description="Branch that tasks read and commit to.", examples=["main"], min_length=1
     )
     virtual_chunk_credentials: dict[str, AwsCredentials | None] = Field(
+    chunks_per_manifest: int | None = Field(
+        default=1000,
+        description="Chunks along each dimension of an array whose places icechunk writes anew together, where the repository does not"
+        " say; null for icechunk's own, which is all.",
+        examples=[1000],
+        ge=1,
+    )
+    virtual_chunk_credentials: dict[str, AwsCredentials] = Field(
         default_factory=dict,
         description="Credentials of virtual chunks, by the URL prefix of their container; null for a folder or a public bucket.",
         examples=[{"s3://archive/": "aws-credentials/archive"}],

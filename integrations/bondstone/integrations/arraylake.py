@@ -6,15 +6,33 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from bondstone.blocks import AccessDenied, ArraylakeToken, BondstoneError, Handle, ServiceUnavailable, live
+from bondstone.blocks import AccessDenied, ArraylakeRepo, ArraylakeToken, BondstoneError, ServiceUnavailable, live
 from bondstone.integrations.extras import need
+from bondstone.integrations.icechunk.commit import IcechunkCommit
 
 if TYPE_CHECKING:
     import arraylake
 
 DEADLINE = 60.0  # seconds for each call; by itself the vendor's client repeats a failing one for 91
+
+
+class Token(Protocol):
+    """Shows an `ArraylakeToken` as it is now; a handle does."""
+
+    def get(self) -> ArraylakeToken: ...
+
+    def refresh(self) -> ArraylakeToken: ...
+
+
+@dataclass(frozen=True)
+class ArraylakeCommit(IcechunkCommit):
+    """`IcechunkCommit` on a repository that Arraylake keeps: `repo` is the name of an `ArraylakeRepo` block."""
+
+    def __post_init__(self) -> None:
+        if not self.repo.startswith(f"{ArraylakeRepo.kind}/"):
+            object.__setattr__(self, "repo", f"{ArraylakeRepo.kind}/{self.repo}")
 
 
 def connect(name: str, *, ttl: float | None = None) -> "arraylake.Client":
@@ -23,7 +41,8 @@ def connect(name: str, *, ttl: float | None = None) -> "arraylake.Client":
     Each call looks up the token anew and, after a rotation, goes by a new inner client; a call whose token is refused is repeated once
     with the token that the registry has by then. Calls raise `AccessDenied` (the token is refused for good), `ServiceUnavailable` (no
     answer within 60 s), and for all else the vendor's own errors. It pickles to the name of the block, where the original pickles its
-    token. Repositories and sessions made by it keep the token they were made with: make them anew.
+    token. Repositories and sessions made by it keep, and pickle, the token they were made with: `icechunk.connect("arraylake-repo/NAME")`
+    gives one that does not.
     """
     return _live_client()(live(ArraylakeToken, name, ttl=ttl))  # type: ignore[no-any-return]
 
@@ -35,7 +54,7 @@ def _live_client() -> Any:
     class LiveClient(vendor.Client):  # type: ignore[misc]
         """Arraylake's client, whose token is read from a block."""
 
-        def __init__(self, handle: Handle[ArraylakeToken], deadline: float = DEADLINE) -> None:
+        def __init__(self, handle: Token, deadline: float = DEADLINE) -> None:
             self._handle, self._deadline = handle, deadline
 
         @property
@@ -52,7 +71,7 @@ def _live_client() -> Any:
 class _Live:
     """What `of` makes of the block: its calls are made with the token of the moment, and once more after a refusal."""
 
-    handle: Handle[ArraylakeToken]
+    handle: Token
     of: Callable[[ArraylakeToken], Any]
     deadline: float
 
@@ -98,6 +117,14 @@ class _Live:
             return None, AccessDenied(f"{where} refused the token: save a new version of {block.reference}")
 
 
+def metastore(token: Token, org: str, deadline: float = DEADLINE) -> Any:
+    """The vendor's own calls to the service for one organization, which are coroutines: `arraylake.asyn.sync` waits for them.
+
+    They raise what those of `connect` do.
+    """
+    return _Live(token, lambda block: _inner(block)._metastore_for_org(org), deadline)  # pyright: ignore[reportArgumentType]
+
+
 def refused(error: Exception) -> bool:
     """Whether Arraylake means the token. From a repository's credentials it comes by way of icechunk, which has it only in its text."""
     status = getattr(error, "status_code", None)
@@ -111,5 +138,5 @@ def _inner(block: ArraylakeToken) -> Any:
     return vendor.AsyncClient(token=block.token.get_secret_value(), service_uri=block.service_uri)
 
 
-def _arrived(handle: Handle[ArraylakeToken]) -> Any:
+def _arrived(handle: Token) -> Any:
     return _live_client()(handle)

@@ -12,6 +12,7 @@ from bondstone.integrations.icechunk.region import IcechunkRegionWrite, LostUpda
 from bondstone.integrations.icechunk.repository import connect
 from bondstone.integrations.icechunk.verify import IcechunkVerify
 from bondstone.integrations.icechunk.virtual import VirtualIngest
+from bondstone.integrations.icechunk.repo import connect
 
 __all__ = [
     "IcechunkAppend",

@@ -103,16 +103,17 @@ def commit(work: Work, sleep: Callable[[float], None] = time.sleep) -> CommitRec
 def _attempt(work: Work) -> CommitReceipt | None:
     """One attempt on the newest version; None if there must be another."""
     vendor = need("icechunk", "icechunk")
-    before = work.repo.handle.get()
+    before = work.repo.signing()
     try:
         return _committed(work, work.repo.open())
     except (vendor.ConflictError, vendor.RebaseFailedError):
         return None
     except vendor.StorageError as error:
-        # A key that was deleted under our hands: the next attempt asks for the current one. If that is the same, it is refused for good.
-        if not refused(error) or work.repo.handle.refresh() == before:
-            raise
-        return None
+        failed = error
+    # A key that was deleted under our hands: the next attempt asks for the current one. If that is the same, it is refused for good.
+    if not refused(failed) or not work.repo.renewed(before):
+        raise failed
+    return None
 
 
 def _committed(work: Work, repository: "icechunk.Repository") -> CommitReceipt | None:

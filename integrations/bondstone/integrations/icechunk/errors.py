@@ -4,7 +4,15 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bondstone.blocks import AccessDenied, BondstoneError, IcechunkRepo, InvalidBlock, NotFound, ServiceUnavailable
+from bondstone.blocks import (
+    AccessDenied,
+    ArraylakeRepo,
+    BondstoneError,
+    IcechunkRepo,
+    InvalidBlock,
+    NotFound,
+    ServiceUnavailable,
+)
 from bondstone.integrations.extras import need
 
 _REFUSALS = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "ExpiredToken", "InvalidToken", "Forbidden")
@@ -16,7 +24,7 @@ def refused(error: Exception) -> str | None:
 
 
 @contextmanager
-def translated(block: IcechunkRepo) -> Iterator[None]:
+def translated(block: IcechunkRepo | ArraylakeRepo) -> Iterator[None]:
     """Storage errors of icechunk as ours: one line that names the block and what to do."""
     vendor = need("icechunk", "icechunk")
     try:
@@ -36,19 +44,21 @@ def translated(block: IcechunkRepo) -> Iterator[None]:
     raise found from None
 
 
-def _translated(block: IcechunkRepo, error: Exception) -> BondstoneError:
+def _translated(block: IcechunkRepo | ArraylakeRepo, error: Exception) -> BondstoneError:
     where = f"the storage of {block.reference}"
     if code := refused(error):
-        signer = block.bucket.credentials.reference if block.bucket and block.bucket.credentials else None
+        bucket = block.bucket if isinstance(block, IcechunkRepo) else None
+        signer = bucket.credentials.reference if bucket and bucket.credentials else None
         return AccessDenied(
             f"{where} refused the request ({code}): save a new version of {signer or 'its credentials'}"
         )
     if "NoSuchBucket" in str(error):
         return NotFound(f"the bucket of {block.reference} does not exist: create it, or correct the block")
-    return ServiceUnavailable(f"{where} failed ({_reason(error)}): try again, or correct its endpoint or path")
+    return ServiceUnavailable(f"{where} failed ({reason(error)}): try again, or correct its endpoint or path")
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """What failed, in a word or two that show nothing."""
     text = str(error)
-    reasons = ("dispatch failure", "timeout", "Permission denied", "No space left", "Read-only file system")
-    return next((reason for reason in reasons if reason.lower() in text.lower()), type(error).__name__)
+    words = ("dispatch failure", "timeout", "Permission denied", "No space left", "Read-only file system")
+    return next((word for word in words if word.lower() in text.lower()), type(error).__name__)

@@ -7,9 +7,8 @@ all that was written through it, and where it arrives it has a client that asks.
 import pickle
 from typing import TYPE_CHECKING
 
-from bondstone.blocks import Conflict, IcechunkRepo, live
-from bondstone.integrations.icechunk.errors import translated
-from bondstone.integrations.icechunk.repository import opened, shared
+from bondstone.blocks import Conflict
+from bondstone.integrations.icechunk.repo import repo as leads_to
 
 if TYPE_CHECKING:
     import icechunk
@@ -20,7 +19,8 @@ def revived(repo: str, fork: "icechunk.ForkSession", *, ttl: float | None = None
 
     `ttl` is that of `connect`.
     """
-    shared(live(IcechunkRepo, repo, ttl=ttl)).refresh()
+    its = leads_to(repo, ttl=ttl)
+    its.renewed(its.signing())
     again: icechunk.ForkSession = pickle.loads(pickle.dumps(fork))  # noqa: S301 -- our own, of this moment
     return again
 
@@ -30,11 +30,11 @@ def resumed(repo: str, *forks: "icechunk.ForkSession", ttl: float | None = None)
 
     Raises `Conflict` if somebody has committed since the forks were taken: icechunk would merge them without looking for conflicts.
     """
-    handle = shared(live(IcechunkRepo, repo, ttl=ttl))
-    block = handle.refresh()
-    with translated(block):
-        session = opened(handle).writable_session(block.branch)
+    its = leads_to(repo, ttl=ttl)
+    its.renewed(its.signing())
+    with its.translated():
+        session = its.open().writable_session(its.handle.get().branch)
         if any(fork.snapshot_id != session.snapshot_id for fork in forks):
-            raise Conflict(f"somebody has committed to {block.reference} since this was begun: write it again")
+            raise Conflict(f"somebody has committed to {its.handle.reference} since this was begun: write it again")
         session.merge(*(pickle.loads(pickle.dumps(fork)) for fork in forks))  # noqa: S301
     return session

@@ -33,6 +33,14 @@ class Repo(Protocol):
         """The block whose credentials are used, for receipts and errors."""
         ...
 
+    def signing(self) -> Any:
+        """What requests are signed with now, to be compared."""
+        ...
+
+    def renewed(self, before: Any, /) -> bool:
+        """After a refusal of `before`: whether there is something else by now, whatever was known of it."""
+        ...
+
     def lock(self) -> AbstractContextManager[Any]:
         """What a commit must hold, where the storage cannot compare and swap."""
         ...
@@ -54,6 +62,15 @@ def repo(name: str, *, ttl: float | None = None) -> Repo:
     return Own(shared(live(IcechunkRepo, rest if kind == IcechunkRepo.kind else name, ttl=ttl)))
 
 
+def connect(name: str, *, ttl: float | None = None) -> "icechunk.Repository":
+    """The repository of an `IcechunkRepo` block, made if there is none yet, or of `arraylake-repo/name`, which is not.
+
+    Its credentials are asked for again after at most `ttl` seconds; it, its sessions and forks pickle to the name of the block. Raises
+    `AccessDenied`, `NotFound` (no such bucket; Arraylake has no such repository), `ServiceUnavailable`.
+    """
+    return repo(name, ttl=ttl).open()
+
+
 class Own:
     """A repository in a bucket or folder of one's own."""
 
@@ -72,6 +89,14 @@ class Own:
         """The credentials of the bucket."""
         block = self.handle.get()
         return block.bucket.credentials if block.bucket else None
+
+    def signing(self) -> IcechunkRepo:
+        """The block, with its credentials."""
+        return self.handle.get()
+
+    def renewed(self, before: IcechunkRepo, /) -> bool:
+        """Whether the registry has another."""
+        return self.handle.refresh() != before
 
     def lock(self) -> AbstractContextManager[Any]:
         """A lock file beside a local folder."""
