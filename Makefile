@@ -1,7 +1,6 @@
 # Every target sets the project up first, into .venv; there is nothing to install or activate by hand.
 # Pass arguments on with ARGS, as in: make test ARGS="-k store"
-.PHONY: help setup demo test test-slow test-airflow bench bench-scale bench-s3 bench-rotation bench-redact lock format reference clean
-.PHONY: help setup demo test test-slow bench bench-scale bench-rotation bench-icechunk lock format reference clean
+.PHONY: help setup demo test test-slow test-airflow bench bench-scale bench-s3 bench-rotation bench-redact bench-icechunk lock format reference clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1	\2/p' Makefile | expand -t 18

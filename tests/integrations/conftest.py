@@ -16,9 +16,9 @@ import pytest
 from bondstone.blocks import Block, Reference, find
 from bondstone.cli.demo.hunt import hunt_bytes
 from bondstone.cli.demo.server import Engine, KeyPair, S3Server, s3_server
-from tests.integrations.git_host import FIRST, GitHost, commit, git_host, sh
 from bondstone.integrations import arraylake
 from tests.integrations.arraylake_stand_in import ORG, Service, arraylake_service
+from tests.integrations.git_host import FIRST, GitHost, commit, git_host, sh
 from tests.integrations.paired_roles import Pair, logging_server, paired_roles
 from tests.postgres import Server
 
@@ -161,11 +161,16 @@ def host(tmp_path: Path, git_home: None) -> Iterator[GitHost]:
         save("git-credentials/ci", token=FIRST)
         save("git-repository/flows", url=f"{running.url}/flows.git", credentials="git-credentials/ci")
         yield running
+
+
 @pytest.fixture(scope="session")
 def arraylake_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """For `lake`, and for whoever needs a service without storage."""
     with arraylake_service(tmp_path_factory.mktemp("arraylake")) as service:
         yield service
+
+
+@pytest.fixture
 def lake(arraylake_process: Service, reports: Account) -> Service:
     """Arraylake, which keeps `arraylake-repo/ocean` in a bucket by delegated keys, `arraylake-repo/plain` by keys of the bucket.
     What leads there is `arraylake-token/prod`. On moto, which delegates nothing that its S3 knows, both are plain.

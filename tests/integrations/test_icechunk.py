@@ -24,7 +24,6 @@ import zarr
 from bondstone.blocks import (
     AccessDenied,
     Block,
-    BondstoneError,
     Conflict,
     InvalidBlock,
     InvalidName,
@@ -575,25 +574,6 @@ def sea(number: int) -> xr.Dataset:
     return xr.Dataset({"sst": (("time", "x"), values)}, {"time": np.arange(4), "x": [10.0, 20.0, 30.0]})
 
 
-def fields(repo: str) -> dict[str, Any]:
-    """What another block needs to lead to the same repository."""
-    block = IcechunkRepo.load(repo)
-    return {"path": block.path} if block.path else {"bucket": block.bucket, "prefix": block.prefix}
-def read(repo: str, group: str | None) -> xr.Dataset:
-    """A group of the newest version, by a repository that is opened anew."""
-    return loaded(connect(repo).readonly_session("main"), group)
-
-
-def loaded(session: icechunk.Session, group: str | None) -> xr.Dataset:
-    dataset: xr.Dataset = xr.open_zarr(session.store, group=group, consolidated=False).load()
-    return dataset
-
-
-def messages(repo: str) -> list[str]:
-    """Of all commits but the first, which icechunk makes itself."""
-    return [snapshot.message for snapshot in connect(repo).ancestry(branch="main")][:-1]
-
-
 def reference(repo: str) -> str:
     """Of the block that leads there."""
     return repo if "/" in repo else f"icechunk-repo/{repo}"
@@ -622,20 +602,3 @@ def beside(repo: str, name: str, **others: Any) -> str:
     fields = {field: getattr(block, field) for field in type(block).model_fields}
     save(f"{kind}/{name}", **fields | others)
     return f"{kind}/{name}"
-
-
-def at_once[T](call: Callable[[int], T], times: int, *, threads: int | None = None) -> list[T]:
-    """What the calls with 0, 1, 2 … give, made by threads at once."""
-    with ThreadPoolExecutor(threads or times) as pool:
-        return list(pool.map(call, range(times)))
-
-
-def fails(kind: type[BondstoneError], call: Callable[[], object]) -> str:
-    """The text of the error, which is one line and has no vendor's error behind it."""
-    with pytest.raises(kind) as caught:
-        call()
-    assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__ or caught.value.__context__ is None
-    text = str(caught.value)
-    assert "\n" not in text
-    return text

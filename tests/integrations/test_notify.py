@@ -15,11 +15,11 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from bondstone.blocks import AccessDenied, AwsCredentials, InvalidSettings, NotFound, Secret, ServiceUnavailable
+from bondstone.blocks.redact import redacted
 from bondstone.cli.demo.hunt import hunt, hunt_bytes
 from bondstone.cli.demo.prefect_home import prefect_home
 from bondstone.integrations.notices import notice
 from bondstone.integrations.notify import Notify, _posted
-from bondstone.integrations.redaction import redacted
 from bondstone.integrations.rotators.testing import everything
 from tests.integrations.conftest import elsewhere, save
 from tests.integrations.stand_in import Asked, Said, stand_in
@@ -280,7 +280,7 @@ class TestRedaction:
 
         told = elsewhere(
             "from bondstone.blocks import S3Bucket\n"
-            "from bondstone.integrations.redaction import redacted\n"
+            "from bondstone.blocks.redact import redacted\n"
             "bucket = S3Bucket.load('reports')\n"
             "print(redacted(f'{bucket.bucket} {bucket.credentials.secret_access_key.get_secret_value()}'))"
         )

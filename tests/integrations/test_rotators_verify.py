@@ -31,12 +31,9 @@ from tests.integrations.arraylake_stand_in import Service
 from tests.integrations.conftest import Account, both, save
 from tests.integrations.git_host import FIRST, SECOND, GitHost
 from tests.integrations.stand_in import Said, stand_in
-from tests.integrations.test_arraylake import Service, running, service
-
-__all__ = ["running", "service"]  # fixtures
 from tests.integrations.test_arraylake import service
-from tests.integrations.test_git import FIRST, SECOND, git_home, host
-__all__ = ["git_home", "host", "service"]  # fixtures
+
+__all__ = ["service"]  # a fixture
 
 
 def verify(block: Block) -> Any:

@@ -118,12 +118,18 @@ class TestKnowing:
         assert redact.redact("AKIANOTSECRET secret/of+aws/1") == f"AKIANOTSECRET {MASK}"
 
     def test_what_is_inside_data(self) -> None:
-        """Texts in lists and mappings; keys of mappings are names."""
-        Secret(value={"user-name": ["first-inner-secret", {"pin": "second-inner-secret"}], "n": 12345678})
+        """Texts and long numbers in lists and mappings; keys of mappings are names."""
+        Secret(value={"user-name": ["first-inner-secret", {"pin": "second-inner-secret"}], "n": 12345678, "m": 1234})
 
-        text = redact.redact("user-name first-inner-secret second-inner-secret 12345678")
+        text = redact.redact("user-name first-inner-secret second-inner-secret 12345678 1234")
 
-        assert text == f"user-name {MASK} {MASK} 12345678"
+        assert text == f"user-name {MASK} {MASK} {MASK} 1234"
+
+    def test_the_path_of_a_url(self) -> None:
+        """Clients show it without the host; that of a webhook is its secret."""
+        SecretStr("https://hooks.example.org/services/T0/B0/key")
+
+        assert redact.redact("POST /services/T0/B0/key failed") == f"POST {MASK} failed"
 
     def test_bytes(self) -> None:
         """As Python shows them, and in hex."""

@@ -6,8 +6,15 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from bondstone.cli import backup_commands, completion, flow_commands, leak_commands, output, rotation_commands
-from bondstone.cli import backup_commands, completion, data_commands, flow_commands, output, rotation_commands
+from bondstone.cli import (
+    backup_commands,
+    completion,
+    data_commands,
+    flow_commands,
+    leak_commands,
+    output,
+    rotation_commands,
+)
 from bondstone.cli.audit_commands import audit_app
 from bondstone.cli.key_commands import key_app
 from bondstone.cli.options import SETTINGS, Json, Offset, Yes

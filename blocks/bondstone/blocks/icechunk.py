@@ -22,7 +22,6 @@ class IcechunkRepo(Block):
     branch: str = Field(
         default="main", description="Branch that tasks read and commit to.", examples=["main"], min_length=1
     )
-    virtual_chunk_credentials: dict[str, AwsCredentials | None] = Field(
     chunks_per_manifest: int | None = Field(
         default=1000,
         description="Chunks along each dimension of an array whose places icechunk writes anew together, where the repository does not"
@@ -30,7 +29,7 @@ class IcechunkRepo(Block):
         examples=[1000],
         ge=1,
     )
-    virtual_chunk_credentials: dict[str, AwsCredentials] = Field(
+    virtual_chunk_credentials: dict[str, AwsCredentials | None] = Field(
         default_factory=dict,
         description="Credentials of virtual chunks, by the URL prefix of their container; null for a folder or a public bucket.",
         examples=[{"s3://archive/": "aws-credentials/archive"}],

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextvars import ContextVar
 from copy import copy
@@ -38,8 +37,6 @@ class Origin(NamedTuple):
 
 
 _loading: ContextVar[tuple[str, ...]] = ContextVar("loading", default=())
-_MOST = 1024
-loaded: OrderedDict[Origin, "Block"] = OrderedDict()  # what this process was given last, and may not tell
 
 
 def load(cls: "type[Block]", reference: Reference, registry: Registry) -> "Block":
@@ -59,9 +56,6 @@ def load(cls: "type[Block]", reference: Reference, registry: Registry) -> "Block
     else:
         name = Reference(reference.kind, reference.name) if reference.version else reference
         block._origin = Origin(name, stored.version, registry.address, pinned=reference.version is not None)
-        loaded[block._origin] = block
-        if len(loaded) > _MOST:
-            loaded.popitem(last=False)
         again = cls in stored.made  # most documents are loaded once, and a copy has its price
         stored.made[cls] = copy(block) if again and _UNCHANGING.issuperset(map(type, _contents(block))) else None
         if ended := stored_expiry(stored.content):

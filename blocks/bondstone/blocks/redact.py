@@ -39,19 +39,19 @@ class Formatter(logging.Formatter):
 
 def processor(_: Any, __: str, event: Any) -> Any:
     """A structlog processor: masks in every text of an event, or in what a renderer made of it. Put it last."""
-    return _inside(event)
+    return redacted(event)
 
 
-def _inside(value: Any) -> Any:
+def redacted(value: Any) -> Any:
+    """A text or JSON value with the secrets masked; of any other object the repr."""
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, Mapping):
-        return {_inside(name): _inside(item) for name, item in value.items()}
+        return {redacted(name): redacted(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_inside(item) for item in value]
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    return redact(repr(value))
+        return [redacted(item) for item in value]
+    shown = redact(repr(value))
+    return value if isinstance(value, int | float | None) and shown == repr(value) else shown
 
 
 class Stream(io.TextIOBase):

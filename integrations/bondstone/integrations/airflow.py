@@ -2,14 +2,16 @@
 
 import json
 import logging
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
-from bondstone.blocks import Block, BondstoneError, InvalidBlock, InvalidName, NotFound, find
-from bondstone.blocks.errors import guarded
+from pydantic import BaseModel
+
+from bondstone.blocks import Block, BondstoneError, InvalidBlock, InvalidName, NotFound, SecretData, SecretStr, find
+from bondstone.blocks.errors import guarded, strings
 from bondstone.integrations.airflow_connections import KINDS, connection
-from bondstone.integrations.redaction import secrets_of
 from bondstone.registry import NoRegistry
 from bondstone.registry.names import slug
 
@@ -63,6 +65,19 @@ class Lookup:
         for secret in secrets_of(block):
             self.mask(secret)
         return block
+
+
+def secrets_of(value: object) -> Iterator[str]:
+    """The texts of the secret fields of a block, and of those in it."""
+    if isinstance(value, SecretStr | SecretData):
+        yield from strings(value)
+    elif isinstance(value, BaseModel | Mapping):
+        items = value.__dict__ if isinstance(value, BaseModel) else value
+        for item in items.values():
+            yield from secrets_of(item)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for item in value:
+            yield from secrets_of(item)
 
 
 @lru_cache

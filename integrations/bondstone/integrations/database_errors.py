@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bondstone.blocks import AccessDenied, BondstoneError, Conflict, InvalidStatement, NotFound, ServiceUnavailable
-from bondstone.integrations.redaction import redacted
+from bondstone.blocks.redact import redact
 
 _NO_TABLE = "no such table"
 # By how a code begins. Sources: PostgreSQL documentation, appendix A; SQLite documentation, "Result and Error Codes".
@@ -52,4 +52,4 @@ def _text(error: Any, code: str, values: Iterable[Any]) -> str:
         text = str(original).partition("\n")[0] if module in ("sqlite3", "sqlalchemy") else ""
     if not text or code.startswith(_OF_VALUES) or any(str(value) in text for value in values):
         return ""
-    return f": {redacted(text)}"
+    return f": {redact(text)}"

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from bondstone.blocks import HttpWebhook, InvalidSettings, ServiceUnavailable, live
 from bondstone.blocks.errors import guarded
+from bondstone.blocks.redact import redacted
 from bondstone.integrations.https import Answer, ask, good
 from bondstone.integrations.notices import notice
 from bondstone.integrations.receipts import MessageReceipt
-from bondstone.integrations.redaction import redacted
 
 _ONE_TRY, _LEAST = 10.0, 1.0  # seconds for a try; with less none is begun, but the first
 _REFUSED = (401, 403, 404, 410)  # Slack says 404 and 410 of a webhook that was removed

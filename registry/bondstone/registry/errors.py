@@ -19,7 +19,7 @@
     ├── RegistryUnavailable try again, or correct where the registry lies
     ├── AccessDenied        correct the credential at its source
     ├── ServiceUnavailable  try again, or correct the endpoint
-    └── InvalidStatement    correct the SQL, or the values
+    ├── InvalidStatement    correct the SQL, or the values
     └── InvalidData         correct the data, as the line says
 
 `code` is for machines and is never renamed; the list only grows. No message holds a value of a block.
@@ -158,7 +158,11 @@ class InvalidStatement(BondstoneError, ValueError):
     """A database cannot carry out a statement, or cannot hold its values. Shows no value."""
 
     code = "invalid_statement"
+    exit_code = 20
+
+
 class InvalidData(BondstoneError, ValueError):
     """The data does not go with what is stored. Names the variable, and what it is there and here."""
+
     code = "invalid_data"
-    exit_code = 20
+    exit_code = 21

@@ -9,29 +9,28 @@ from bondstone.integrations.icechunk.preview import IcechunkPreview
 from bondstone.integrations.icechunk.publish import IcechunkPublish
 from bondstone.integrations.icechunk.recovery import resumed, revived
 from bondstone.integrations.icechunk.region import IcechunkRegionWrite, LostUpdateWarning
-from bondstone.integrations.icechunk.repository import connect
+from bondstone.integrations.icechunk.repo import connect
+from bondstone.integrations.icechunk.retention import IcechunkRetention
+from bondstone.integrations.icechunk.sessions import write_session
 from bondstone.integrations.icechunk.verify import IcechunkVerify
 from bondstone.integrations.icechunk.virtual import VirtualIngest
-from bondstone.integrations.icechunk.repo import connect
 
 __all__ = [
     "IcechunkAppend",
     "IcechunkCommit",
-    "IcechunkRegionWrite",
-    "LostUpdateWarning",
     "IcechunkDistributedWrite",
+    "IcechunkGarbageCollect",
+    "IcechunkPreview",
+    "IcechunkPublish",
+    "IcechunkRegionWrite",
+    "IcechunkRetention",
+    "IcechunkRollback",
+    "IcechunkTag",
     "IcechunkVerify",
+    "LostUpdateWarning",
     "VirtualIngest",
     "connect",
     "resumed",
     "revived",
-from bondstone.integrations.icechunk.retention import IcechunkRetention
-from bondstone.integrations.icechunk.sessions import write_session
-    "IcechunkGarbageCollect",
-    "IcechunkPreview",
-    "IcechunkPublish",
-    "IcechunkRetention",
-    "IcechunkRollback",
-    "IcechunkTag",
     "write_session",
 ]
