@@ -138,14 +138,15 @@ class TestLostAnswers:
     """The commit landed, and nobody was told."""
 
     @pytest.mark.parametrize("key", ["1", None])
-    def test_to_a_process_that_goes_on(self, key: str | None, reports: Account) -> None:
-        """The client sends it again and is refused: the commit is found to be its own, also without a key."""
+    @pytest.mark.parametrize("most", [1, 100], ids=["one answer", "all answers"])
+    def test_to_a_process_that_goes_on(self, most: int, key: str | None, reports: Account) -> None:
+        """The client sends it again, is refused, or gives up: the commit is found to be its own, also without a key."""
         connect("ocean")
         lost: list[str] = []
 
         def treat(asked: Asked, forward: Callable[[], Answer]) -> Answer | None:
             answer = forward()
-            if not publishes(asked) or lost:
+            if not publishes(asked) or len(lost) == most:
                 return answer
             lost.append(asked.path)
             return None

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
+import distributed
 import numpy as np
 import obstore
 import pytest
@@ -394,6 +395,22 @@ class TestReaders:
             assert not reports.shown_in(repr(thing).encode()), thing
         total = elsewhere("print(float(it.sst.sum()))", opened)
         assert float(total.splitlines()[-1]) == pytest.approx(float(sea(1).sst.sum()))
+
+
+class TestDask:
+    """A lazy dataset is written by workers."""
+
+    def test_processes(self, reports: Account, tmp_path: Path) -> None:
+        """They find the registry, and put what they compute under the same prefix."""
+        vendor: Any = distributed  # partly typed
+        options = {"n_workers": 1, "threads_per_worker": 2, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+        with (
+            vendor.LocalCluster(processes=True, local_directory=str(tmp_path / "dask"), **options) as cluster,
+            vendor.Client(cluster),
+        ):
+            ZarrWrite("reports")(sea(2).chunk({"time": 2}) + 1, path=PATH)
+
+        xr.testing.assert_equal(zarr.open_dataset("reports", path=PATH).sst.load(), sea(2).sst + 1)
 
 
 class TestNoneIsLost:
