@@ -68,7 +68,7 @@ class TestAppending:
         xr.testing.assert_identical(read(repo, "g"), months(0, 4).transpose("lat", "time", "lon"))
 
     def test_pieces_of_large_steps(self, repo: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What is larger than a piece is written in several, none of which has a part of a chunk."""
+        """What is larger than a piece is written in several, and is what it was."""
         monkeypatch.setattr("bondstone.integrations.icechunk.storing._BYTES", 500)
         first = months(0, 1)
         first.sst.encoding["chunks"] = (2, 3, 4)
