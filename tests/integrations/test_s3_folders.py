@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ class TestUp:
         assert names == sorted(["a.csv", "b/c d+%ä.csv", "b/deep/deeper/empty", "b/link.csv", "z"])
         assert S3Download("reports")(f"{prefix}/b/link.csv") == b"a.csv"
 
-    @pytest.mark.parametrize("target", ["/etc/hostname", "/etc", "../outside", "nowhere", "../folder-beside/x"])
+    @pytest.mark.parametrize("target", ["/etc/hostname", "/etc", "../../outside", "nowhere", "../../folder-beside/x"])
     def test_links_that_lead_out(self, target: str, reports: Account, folder: Path, prefix: str) -> None:
         """Refused before anything is sent: a folder that somebody else filled does not publish this machine's files."""
         (folder.parent / "outside").write_text("private")
@@ -263,7 +264,7 @@ class TestMany:
             return item * 2
 
         assert in_flight(work, range(MOST * 2)) == [item * 2 for item in range(MOST * 2)]
-        assert most == MOST
+        assert most == MOST == 16
 
     def test_none_begins_after_an_error(self) -> None:
         """What was begun ends; the error is that of the work."""
@@ -271,12 +272,14 @@ class TestMany:
 
         def work(item: int) -> None:
             begun.append(item)
-            raise NotFound("first")
+            time.sleep(0.001)
+            if item == 100:
+                raise NotFound("the hundredth")
 
-        with pytest.raises(NotFound, match="first"):
-            in_flight(work, range(10_000))
+        with pytest.raises(NotFound, match="the hundredth"):
+            in_flight(work, range(3000))
 
-        assert len(begun) <= 2 * MOST
+        assert len(begun) < 1000
 
 
 class TestCalledFrom:

@@ -111,6 +111,22 @@ class TestDelete:
         with pytest.raises(InvalidName, match="not empty"):
             S3Delete("reports")("")
 
+    def test_a_thousand_in_a_request(self, reports: Account) -> None:
+        """S3 takes no more; ministack would."""
+        requests: list[bytes] = []
+
+        def noted(data: bytes) -> bytes:
+            requests.extend([data[:30]] if data.startswith(b"POST") else [])
+            return data
+
+        with bad_wire(reports.server.endpoint) as wire:
+            save("s3-bucket/behind", **place(reports) | {"endpoint": wire.endpoint})
+            wire.up = noted
+
+            S3Delete("behind")([f"none/{number}" for number in range(2500)])
+
+        assert len(requests) == 3
+
     def test_a_refusal_of_some(self, reports: Account) -> None:
         """S3 answers 200 with a list of what it did not delete: that is an error."""
         refused = (
@@ -163,7 +179,7 @@ class TestCopy:
         assert receipt.block == "s3-bucket/other"
 
     def test_more_than_one_request_takes(self, reports: Account, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        """S3 copies 5 GiB at once, and more in parts, to which it brings no metadata: we do."""
+        """S3 copies 5 GiB at once, and more in parts, to which it brings no metadata: boto3 does."""
         monkeypatch.setattr(copying, "_ONE_REQUEST", 1024)
         S3Upload("reports", metadata={"run": "7"})(b"x" * 17 * 1024 * 1024, key=f"{prefix}x.csv")
 

@@ -101,10 +101,9 @@ def _by_server(ways: _Ways, key: str, to: str, found: dict[str, Any]) -> tuple[s
         same = {"CopySource": source, "CopySourceIfMatch": found["ETag"]}
         answer = ways.target.client(lambda client: client.copy_object(**target, **same))
         return answer["CopyObjectResult"]["ETag"], None
-    # In parts, to which S3 does not bring along what is said about the object.
-    names = ("ContentType", "ContentEncoding", "Metadata", "StorageClass")
-    about = {name: found[name] for name in names if name in found} | {"CopySourceIfMatch": found["ETag"]}
-    ways.target.client(lambda client: client.copy(source, target["Bucket"], target["Key"], ExtraArgs=about))
+    # In parts; boto3 brings along what is said about the object, which S3 then does not.
+    same = {"CopySourceIfMatch": found["ETag"]}
+    ways.target.client(lambda client: client.copy(source, target["Bucket"], target["Key"], ExtraArgs=same))
     return _head(ways.target, to)["ETag"], None
 
 
