@@ -275,7 +275,7 @@ def test_planted_leases(tmp_path: Path) -> None:
     for number, (version, holder, taken_at, until) in enumerate(
         [
             *((1, "x", now, "soon"), ("1", "x", now, now + 10**9), (1, "x", now, 2**62), (1, "x", now, None)),
-            *((1, "x", -1, now + 10**9), (1, "x", "long ago", now + 10**9), (1, "\x1b[2Jme", now, now + 10**9)),
+            *((1, "y", -1, now + 10**9), (1, "y", "long ago", now + 10**9), (1, "\x1b[2Jme", now, now + 10**9)),
         ]
     ):
         row = (str(number), KIND, NAME, version, holder, taken_at, until)

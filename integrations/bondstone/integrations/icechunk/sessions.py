@@ -33,7 +33,7 @@ def write_session(
         repository = target.open()
         session = repository.writable_session(target.handle.get().branch)
         yield session
-        if session.read_only or not session.has_uncommitted_changes:
+        if not session.has_uncommitted_changes:
             return
         with target.lock():
             if lease.lapsed():
