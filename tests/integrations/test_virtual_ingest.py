@@ -14,7 +14,7 @@ import xarray as xr
 from bondstone.blocks import AccessDenied, Conflict, IcechunkRepo, InvalidBlock, NotFound
 from bondstone.integrations.icechunk import IcechunkCommit, IcechunkVerify, VirtualIngest, connect
 from bondstone.integrations.receipts import Fault
-from bondstone.registry.sqlite import SqliteDatabase
+from bondstone.registry import current_registry
 from tests.integrations.conftest import Account, save
 
 pytestmark = [
@@ -109,7 +109,7 @@ class TestIngesting:
 
     def test_a_key_that_is_replaced_between(self, remote: Files, monkeypatch: pytest.MonkeyPatch) -> None:
         """The files' key, while the repository is open; where a registry is shared, the old one is known for a while, and refused."""
-        monkeypatch.setattr(SqliteDatabase, "tells_changes", False)
+        monkeypatch.setattr(current_registry()._store, "tells_changes", False)
         ingest = VirtualIngest("ocean", ttl=300)
         ingest(remote.urls[0], group="days", message="m", dim="time")
         session = connect("ocean", ttl=0).readonly_session("main")
