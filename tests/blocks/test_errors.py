@@ -30,6 +30,7 @@ CODES = {
     "AccessDenied": ("access_denied", 17, PermissionError),
     "ServiceUnavailable": ("service_unavailable", 18, ConnectionError),
     "InvalidStatement": ("invalid_statement", 20, ValueError),
+    "InvalidData": ("invalid_data", 21, ValueError),
 }
 
 
