@@ -77,6 +77,17 @@ class TestLog:
         assert ended.code == NOT_FOUND
         assert "there is no icechunk-repo named 'no'" in ended.err
 
+    @pytest.mark.parametrize("command", [("log",), ("diff", "a"), ("rollback-data", "--to", "a", "--yes")])
+    def test_a_repository_that_was_never_made(self, command: tuple[str, ...], cli: Cli, tmp_path: Path) -> None:
+        """Looking makes none."""
+        IcechunkRepo(path=str(tmp_path / "none")).save("none")
+
+        ended = cli(command[0], "none", *command[1:])
+
+        assert ended.code == NOT_FOUND
+        assert "there is no repository at the place of icechunk-repo/none yet" in ended.err
+        assert not (tmp_path / "none").exists()
+
 
 class TestDiff:
     """What changed, without the markers of keys."""

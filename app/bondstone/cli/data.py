@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 
+from bondstone.blocks import NotFound
 from bondstone.cli import output
 from bondstone.cli.ask import at_terminal, confirmed, say
 from bondstone.cli.faults import Usage
@@ -52,9 +53,12 @@ def rollback_data(name: str, to: str, *, yes: bool, as_json: bool) -> None:
 
 
 def _found(name: str) -> None:
-    """A block that is not there is told before anything is imported."""
-    repo(name).handle.get()
+    """A block that is not there is told before anything is imported, and a repository that is not is not made."""
+    target = repo(name)
+    block = target.handle.get()
     need("icechunk", "icechunk").set_logs_filter("error")  # it warns of commits to local folders, which are locked here
+    if not target.exists():
+        raise NotFound(f"there is no repository at the place of {block.reference} yet: the first commit makes it")
 
 
 def _agreed(name: str, to: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from bondstone.blocks import ArraylakeRepo, Block, Handle, IcechunkRepo, live
 from bondstone.integrations.icechunk.errors import translated
-from bondstone.integrations.icechunk.repository import commit_lock, opened, shared, uri
+from bondstone.integrations.icechunk.repository import commit_lock, exists, opened, shared, uri
 
 if TYPE_CHECKING:
     import icechunk
@@ -23,6 +23,10 @@ class Repo(Protocol):
 
     def open(self) -> "icechunk.Repository":
         """The vendor's repository, with the credentials that are current. Raises our errors."""
+        ...
+
+    def exists(self) -> bool:
+        """Whether there is one yet, for those who only read: opening may make it."""
         ...
 
     def uri(self) -> str:
@@ -80,6 +84,10 @@ class Own:
     def open(self) -> "icechunk.Repository":
         """By the block as it is now; made if there is none yet."""
         return opened(self.handle)
+
+    def exists(self) -> bool:
+        """By a look at the storage."""
+        return exists(self.handle)
 
     def uri(self) -> str:
         """Of the bucket and prefix, or of the folder."""

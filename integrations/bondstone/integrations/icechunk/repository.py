@@ -50,6 +50,13 @@ def opened(handle: Handle[IcechunkRepo], sleep: Callable[[float], None] = time.s
     raise InvalidBlock(f"the place of {place} holds something that is no repository: give it another prefix")
 
 
+def exists(handle: Handle[IcechunkRepo]) -> bool:
+    """Whether there is a repository at the place that `handle` shows."""
+    vendor, block = need("icechunk", "icechunk"), handle.get()
+    with translated(block):
+        return bool(vendor.Repository.exists(_storage(vendor, handle, block)))
+
+
 def _open_or_create(handle: Handle[IcechunkRepo], block: IcechunkRepo) -> "icechunk.Repository | None":
     """None if it is worth another look."""
     vendor = need("icechunk", "icechunk")
