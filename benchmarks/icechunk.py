@@ -1,4 +1,5 @@
-"""What a commit by name costs over icechunk by hand, what the default codec gains, and what a thousand remembered keys cost.
+"""What a commit by name costs over icechunk by hand, what the default codec gains, what a thousand remembered keys cost, whether appends
+stay as quick as they were, and what a second worker of Dask gains.
 
 Run it by ``make bench-icechunk``, with ``ARGS="--mib 64"`` for a smaller dataset. All in local folders, peers in turn in one run, medians.
 Nothing timed is asserted; what is read back wrong ends the run.
@@ -9,19 +10,22 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
 
 import icechunk
 import numpy as np
 import xarray as xr
+from distributed import Client, LocalCluster
 from icechunk.xarray import to_icechunk
 
 from benchmarks.rotation import home
 from bondstone.blocks import IcechunkRepo
 from bondstone.integrations.encoding import with_default_codecs
-from bondstone.integrations.icechunk import IcechunkCommit, connect, markers
+from bondstone.integrations.icechunk import IcechunkAppend, IcechunkCommit, IcechunkDistributedWrite, connect, markers
 
 CHUNK = (1, 2048, 1024)  # float32: 8 MiB
 KEYS = 1000
@@ -34,6 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mib", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--appends", type=int, default=2000)
     given = parser.parse_args()
     icechunk.set_logs_filter("error")  # that local commits are not safe without a lock
     print("| case | by hand | bondstone | ratio or difference |\n| --- | --- | --- | --- |")
@@ -42,6 +47,8 @@ def main() -> None:
         large(Path(folder), sea(given.mib), given.rounds)
         small(Path(folder))
         remembered(Path(folder))
+        appended(Path(folder), given.appends)
+        distributed(Path(folder), sea(min(given.mib, 384)), given.rounds)
 
 
 def large(folder: Path, dataset: xr.Dataset, rounds: int) -> None:
@@ -122,6 +129,52 @@ def remembered(folder: Path) -> None:
     difference(f"one value; no key, {KEYS:,} keys remembered", few, many)
 
 
+def appended(folder: Path, commits: int) -> None:
+    """Steps of 8 MiB, each with a key: the 5th to the 14th beside the last ten. Those between are zeros, which need no room."""
+    IcechunkRepo(path=str(folder / "appended")).save("appended")
+    append, steps = IcechunkAppend("appended"), sea(80).sst.values
+
+    def step(number: int, values: np.ndarray) -> float:
+        time_ = np.datetime64("2000-01-01", "ns") + np.timedelta64(number, "D")
+        data = xr.Dataset({"sst": (("time", "y", "x"), values[None])}, {"time": [time_]})
+        data.sst.encoding["chunks"] = CHUNK
+        start = time.perf_counter()
+        append(data, group="g", message="m", key=str(number))
+        return time.perf_counter() - start
+
+    taken = []
+    for number in range(commits):
+        measured = 4 <= number < 14 or number >= commits - 10
+        took = step(number, steps[number % 10] if measured else np.zeros_like(steps[0]))
+        taken += [took] if measured else []
+    first, last = statistics.median(taken[:10]), statistics.median(taken[10:])
+    row(f"append of 8 MiB, commits 5 to 14 and the last 10 of {commits:,}", ms(first), ms(last), f"{last / first:.2f}")
+
+
+def distributed(folder: Path, dataset: xr.Dataset, rounds: int) -> None:
+    """A lazy dataset by one worker of Dask and by two, each with one thread."""
+    IcechunkRepo(path=str(folder / "distributed")).save("distributed")
+    write, lazy = IcechunkDistributedWrite("distributed"), dataset.chunk({"time": 1})
+    with worker(1) as one, worker(2) as two:
+        alone, both = in_turn(
+            rounds,
+            lambda _: write(lazy, one, group="one", message="m"),
+            lambda _: write(lazy, two, group="two", message="m"),
+        )
+    mib = dataset.nbytes / 2**20
+    row(f"{mib:.0f} MiB, one worker and two", f"{alone:.2f} s", f"{both:.2f} s", f"{alone / both:.2f} times faster")
+
+
+@contextmanager
+def worker(count: int) -> Iterator[Any]:
+    cluster_of, client_of = cast("Any", LocalCluster), cast("Any", Client)  # untyped
+    with (
+        cluster_of(n_workers=count, threads_per_worker=1, dashboard_address=None) as cluster,
+        client_of(cluster) as client,
+    ):
+        yield client
+
+
 def by_hand(path: Path, dataset: xr.Dataset) -> None:
     repository = icechunk.Repository.create(icechunk.local_filesystem_storage(str(path)))
     session = repository.writable_session("main")
@@ -158,7 +211,11 @@ def stored(path: Path) -> int:
 
 
 def difference(case: str, one: float, other: float) -> None:
-    row(case, f"{1000 * one:.1f} ms", f"{1000 * other:.1f} ms", f"{1000 * (other - one):+.1f} ms")
+    row(case, ms(one), ms(other), f"{1000 * (other - one):+.1f} ms")
+
+
+def ms(seconds: float) -> str:
+    return f"{1000 * seconds:.1f} ms"
 
 
 def row(*cells: str) -> None:
