@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bondstone.blocks import InvalidName
 from bondstone.integrations.encoding import with_default_codecs
 from bondstone.integrations.extras import need
+from bondstone.integrations.icechunk import nodes
 from bondstone.integrations.icechunk.committing import KEEP_KEYS, Change, Work, commit
 from bondstone.integrations.icechunk.markers import FOLDER
 from bondstone.integrations.icechunk.repo import repo
@@ -94,10 +95,16 @@ class _Written(Rebased):
 
 def clear(session: "icechunk.Session", group: str | None) -> None:
     """Remove the arrays and attributes of a group, not the groups inside it: `mode="w"` would take those, and our markers, along."""
-    root = need("zarr", "icechunk").open_group(session.store, mode="a", zarr_format=3)
-    if group is not None and group not in root:
+    nodes.wait(_cleared(session.store, group or ""))
+
+
+async def _cleared(store: "icechunk.IcechunkStore", path: str) -> None:
+    here = await nodes.node(store, path)
+    if here is None or here["node_type"] != "group":  # of an array whoever writes the group is told
         return
-    node = root[group] if group else root
-    for name in list(node.array_keys()):
-        del node[name]
-    node.attrs.clear()
+    for name in await nodes.children(store, path):
+        below = f"{path}/{name}" if path else name
+        if (inner := await nodes.node(store, below)) and inner["node_type"] == "array":
+            await store.delete_dir(below)
+    if here.get("attributes"):
+        await nodes.put(store, path, {})
