@@ -11,6 +11,8 @@ from bondstone.cli import apply, described
 from bondstone.cli.changes import carry_out
 from tests.app.program import SENTINEL, Ended, bondstone
 
+pytestmark = pytest.mark.shows_secrets("token.txt", "blocks.yaml")  # files that the tests hand in, or ask for
+
 Cli = Callable[..., Ended]
 Write = Callable[..., str]
 USAGE, NOT_FOUND, UNKNOWN_KIND, INVALID_NAME, INVALID_BLOCK = 2, 3, 4, 6, 7

@@ -10,6 +10,8 @@ from dotenv import dotenv_values
 from bondstone.blocks import AwsCredentials, S3Bucket, Secret
 from tests.app.program import SENTINEL, Ended, bondstone
 
+pytestmark = pytest.mark.shows_secrets("*.env")  # files that the tests hand in, or ask for
+
 Cli = Callable[..., Ended]
 USAGE, INVALID_BLOCK, NOT_FOUND, ACCESS_DENIED, SERVICE = 2, 7, 3, 17, 18
 

@@ -12,6 +12,8 @@ from bondstone.blocks import AwsCredentials, Block, Secret, catalog
 from bondstone.cli.imports.airflow import _of_uri
 from tests.app.program import SENTINEL, Ended
 
+pytestmark = pytest.mark.shows_secrets("*.env", "*.json")  # files that the tests hand in, or ask for
+
 Cli = Callable[..., Ended]
 USAGE, INVALID_BLOCK, NOT_FOUND, ACCESS_DENIED, SERVICE = 2, 7, 3, 17, 18
 

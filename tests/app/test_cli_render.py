@@ -21,6 +21,8 @@ from bondstone.cli.rendering import toml as in_toml
 from bondstone.cli.rendering import yaml as in_yaml
 from tests.app.program import SENTINEL, Ended, bondstone
 
+pytestmark = pytest.mark.shows_secrets("a.*", "b.json", "out.json")  # files that the tests hand in, or ask for
+
 Cli = Callable[..., Ended]
 USAGE, NOT_FOUND, INVALID_NAME, INVALID_BLOCK = 2, 3, 6, 7
 NASTY = [

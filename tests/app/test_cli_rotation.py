@@ -12,6 +12,8 @@ from bondstone.blocks.rotator import Guided
 from bondstone.registry import current_registry
 from tests.app.program import SENTINEL, Ended, bondstone, on_a_terminal
 
+pytestmark = pytest.mark.shows_secrets("new")  # files that the tests hand in, or ask for
+
 Cli = Callable[..., Ended]
 USAGE, CONFLICT, INVALID_SETTINGS = 2, 5, 8
 
