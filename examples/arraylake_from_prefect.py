@@ -91,20 +91,21 @@ def anomalies(session: "Session", *, steps: slice) -> xr.Dataset:
     return (monthly.isel(time=steps) - monthly.mean("time")).load()
 
 
-def parts(monthly: xr.Dataset, variable: str) -> list[tuple[Any, dict[str, Any]]]:
+def parts(monthly: xr.Dataset, path: str, variable: str) -> list[tuple[Any, dict[str, Any]]]:
     """What each worker is called with: what computes its part, and the words that say where it goes."""
     calls = []
     for start in range(0, monthly.sizes["time"], YEAR):
         steps = slice(start, min(start + YEAR, monthly.sizes["time"]))
         where = {"region": {"time": steps}, "group": "anomalies", "reads": [f"/monthly/{variable}"]}
-        said = {"message": f"Anomalies from step {start}", "key": f"anomalies {variable} {start}"}
+        said = {"message": f"Anomalies from step {start}", "key": f"anomalies {start} {variable} {Path(path).name}"}
         calls.append((partial(anomalies, steps=steps), where | said))
     return calls
 
 
-def words(group: str, variable: str) -> dict[str, str]:
-    """Of a commit."""
-    return {"group": group, "message": f"{group.capitalize()} {variable}", "key": f"{group} {variable}"}
+def words(group: str, path: str, variable: str) -> dict[str, str]:
+    """Of a commit, which happens once for each file and variable."""
+    key = f"{group} {variable} {Path(path).name}"
+    return {"group": group, "message": f"{group.capitalize()} {variable}", "key": key}
 
 
 # --- in plain Python
@@ -114,11 +115,11 @@ def plainly(path: str, variable: str, repo: str, org: str) -> None:
     """The same steps; worker processes in the place of a cluster, and `bondstone run` in that of a deployment."""
     commit, write, monthly = ArraylakeCommit(repo), IcechunkRegionWrite(f"arraylake-repo/{repo}"), read(path, variable)
     print("repositories", *list_repos(org))
-    commit(monthly, **words("monthly", variable))
-    commit(averages(repo), **words("seasonal", variable))
-    commit(nothing_yet(monthly), **words("anomalies", variable))
+    commit(monthly, **words("monthly", path, variable))
+    commit(averages(repo), **words("seasonal", path, variable))
+    commit(nothing_yet(monthly), **words("anomalies", path, variable))
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:  # a fork would inherit used clients
-        futures = [pool.submit(write, part, **where) for part, where in parts(monthly, variable)]
+        futures = [pool.submit(write, part, **where) for part, where in parts(monthly, path, variable)]
         print("parts", len({future.result().snapshot for future in futures}))
     program = [*RUN.split(), sys.executable, __file__, "--by-environment", org]
     subprocess.run(program, env=os.environ | ENV, check=True, timeout=120)  # noqa: S603 -- ourselves
@@ -140,17 +141,17 @@ def flows(repo: str) -> dict[str, Any]:
 
     @flow
     def ingest(path: str, variable: str) -> Any:
-        return commit(task_of(read)(path, variable), **words("monthly", variable))
+        return commit(task_of(read)(path, variable), **words("monthly", path, variable))
 
     @flow
-    def seasonal_averages(variable: str) -> Any:
-        return commit(task_of(averages)(repo), **words("seasonal", variable))
+    def seasonal_averages(path: str, variable: str) -> Any:
+        return commit(task_of(averages)(repo), **words("seasonal", path, variable))
 
     @flow(task_runner=runner)
     def parallel_writes(path: str, variable: str) -> list[Any]:
         monthly = read(path, variable)
-        commit(nothing_yet(monthly), **words("anomalies", variable))
-        futures = [write.submit(part, **where) for part, where in parts(monthly, variable)]
+        commit(nothing_yet(monthly), **words("anomalies", path, variable))
+        futures = [write.submit(part, **where) for part, where in parts(monthly, path, variable)]
         return [future.result() for future in futures]
 
     listing: Any = flow(list_repos)
@@ -203,7 +204,7 @@ def in_prefect(path: str, variable: str, repo: str, org: str) -> None:
     made = flows(repo)
     print("repositories", *made["list-repos"](org))
     made["ingest"](path, variable)
-    made["seasonal-averages"](variable)
+    made["seasonal-averages"](path, variable)
     print("parts", len({receipt.snapshot for receipt in made["parallel-writes"](path, variable)}))
     run = asyncio.run(deployed(org))
     work()
