@@ -30,7 +30,7 @@ def test_every_block_is_python_that_runs_or_is_no_python(page: Path) -> None:
     """A fence says plainly what it holds, so that no Python escapes the test below; other programs' sessions are told as such."""
     languages = {language for _, language, _ in blocks(page)}
 
-    assert languages <= {"python", "console", "text", "toml", "json", "sql"}
+    assert languages <= {"python", "console", "diff", "text", "toml", "json", "sql"}
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if "```python" in page.read_text()], ids=named)
