@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bondstone.blocks import redact
 from bondstone.registry import Registry
 from bondstone.registry import settings as settings_module
 from bondstone.registry.keys import RawKey
@@ -29,6 +30,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for registry in settings_module._opened.values():
         registry.close()
     settings_module._opened.clear()
+    redact.uninstall()  # a load under Prefect installs it for the rest of the process
 
 
 @pytest.fixture

@@ -67,6 +67,7 @@ def test_a_secret_that_does_not_fit_is_asked_for_again_unseen(home: Path) -> Non
     assert token.get_secret_value() == SENTINEL
 
 
+@pytest.mark.shows_secrets("key")  # the file
 def test_a_file_can_be_answered(home: Path, tmp_path: Path) -> None:
     """With @FILE, as on the command line; one that is not there is asked for again."""
     (tmp_path / "key").write_text("line\nline\n")
