@@ -81,7 +81,7 @@ class TestConnections:
             ),
         ],
     )
-    @pytest.mark.shows_secrets("connections.json")  # which Airflow's own importer writes
+    @pytest.mark.shows_secrets("connections.json")  # for `bondstone import airflow`
     def test_a_block(self, kind: str, fields: dict[str, Any], airflows: dict[str, Any], tmp_path: Path) -> None:
         """Says all that it has, and nothing that is empty."""
         block = save(f"{kind}/my_conn", **fields)

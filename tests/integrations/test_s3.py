@@ -247,7 +247,7 @@ class TestNames:
         assert administrator(reports.server).get_object(Bucket=BUCKET, Key=key)["Body"].read() == TABLE
 
     def test_the_parameters_of_every_task(self) -> None:
-        """The first is positional only, and none has a name that Airflow keeps, which refuses such callables."""
+        """Data is positional only, the rest goes by name, and none has a name that Airflow keeps, which refuses such callables."""
         tasks = [
             getattr(module, name)
             for module in (s3, bondstone.integrations.icechunk)
@@ -260,7 +260,7 @@ class TestNames:
             if task is s3.S3List:  # has no data argument
                 continue
             first, *others = list(inspect.signature(task.__call__).parameters.values())[1:]
-            assert first.kind is first.POSITIONAL_ONLY, task
+            assert first.kind in (first.POSITIONAL_ONLY, first.KEYWORD_ONLY), task
             by_name = [parameter for parameter in others if parameter.name != "client"]  # of Dask: by place or by name
             assert {parameter.kind for parameter in by_name} <= {inspect.Parameter.KEYWORD_ONLY}, task
             assert not {first.name, *(parameter.name for parameter in others)} & AIRFLOW_KEEPS, task
