@@ -1,11 +1,15 @@
 """One flow through Prefect, Dask, Git, PostgreSQL, S3 and Arraylake leaves no secret anywhere; written with other tools it does."""
 
+import os
+import subprocess
+import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
 from tests.leaks.sentinel.harness import ROOT, run
+from tests.leaks.sentinel.processes import watched
 from tests.leaks.sentinel.table import ROWS, table
 
 pytestmark = pytest.mark.timeout(300)
@@ -22,6 +26,24 @@ PROCESSES = (  # words that stand in the arguments of each sort
     *("tests.leaks.sentinel.program\0ours", "prefect.server.api.server", "multiprocessing.spawn", "prefect\0worker"),
     *("bondstone.cli\0run\0--", "prefect.engine", "git\0"),
 )
+
+
+def test_processes_below_are_seen() -> None:
+    """Also those of a thread; what the process of a flow run is to have does not count in its environment, and in no other."""
+    sleep = "import time; time.sleep(0.3)"
+    start = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {sleep!r}, 'found-below'])"
+    program = f"from threading import Thread; Thread(target=exec, args=({start!r},)).start()"
+    environment = os.environ | {"TOKEN": "sentinel-of-a-run"}
+
+    with subprocess.Popen([sys.executable, "-c", program], env=environment) as process, watched(process.pid) as seen:
+        process.wait(30)
+    below = seen.arguments()
+    everywhere = seen.environments("sentinel-of-a-run")
+    seen.seen = {(b"python\0-m\0prefect.engine\0", b"TOKEN=sentinel-of-a-run\0")}
+
+    assert b"found-below\0" in below
+    assert b"TOKEN=sentinel-of-a-run\0" in everywhere
+    assert seen.environments("sentinel-of-a-run") == b"TOKEN=(as asked)\0"
 
 
 def test_ours_leaves_no_secret(tmp_path: Path) -> None:
