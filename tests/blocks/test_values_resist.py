@@ -198,6 +198,25 @@ def test_a_saved_block_travels_as_its_name(dumps: Callable[[Any], bytes]) -> Non
     assert arrived.token.get_secret_value() == sentinel()
 
 
+def test_a_block_inside_what_prefect_sends_to_dask() -> None:
+    """Its dump of a flow's parameters asks for secrets: the name stands for a saved block, and a new one is not pickled."""
+
+    class Flow(BaseModel):
+        parameters: dict[str, Any]
+
+    saved, unsaved = login().save("sent"), login()
+    asking = {"include_secrets": True}
+
+    dumped = Flow(parameters={"login": saved, "all": [saved]}).model_dump(context=asking)["parameters"]
+    sent = pickle.dumps(dumped)
+
+    assert LEAK.encode() not in sent
+    assert dumped["login"] == dumped["all"][0]
+    assert Block.model_validate(pickle.loads(sent)["login"]) == saved
+    with pytest.raises(NotSaved):
+        pickle.dumps(Flow(parameters={"login": unsaved}).model_dump(context=asking))
+
+
 def test_a_changed_copy_is_not_pickled() -> None:
     """A changed copy is not what its name stands for."""
     block = Secret(value=sentinel()).save("a")

@@ -125,12 +125,18 @@ class Block(BaseModel):
         """As JSON, masks alone would make two blocks look the same, to a cache for instance: what they stand for is named."""
         from bondstone.blocks.storing import told_apart
 
+        if self.is_saved and "include_secrets" in (
+            info.context or {}
+        ):  # Prefect's, when it sends a flow's parameters to Dask
+            return self._named()
         fields: dict[str, Any] = handler(self)
         if info.mode == "json" and MASK in str(fields):
-            home = self._origin and self._origin.home[1]  # another registry has other values by the same names
-            saved = {REF: f"{self.reference}@{self.version}", REGISTRY: home}
-            fields |= saved if self.is_saved else {UNSAVED: told_apart(self)}
+            fields |= self._named() if self.is_saved else {UNSAVED: told_apart(self)}
         return fields
+
+    def _named(self) -> dict[str, Any]:
+        """What stands for a saved block: its version, and the registry, since another has other values by the same names."""
+        return {REF: f"{self.reference}@{self.version}", REGISTRY: self._origin and self._origin.home[1]}
 
     @classmethod
     def _validate(cls, value: Any, handler: core_schema.ValidatorFunctionWrapHandler) -> Any:
