@@ -169,7 +169,7 @@ def distributed(folder: Path, dataset: xr.Dataset, rounds: int) -> None:
 def worker(count: int) -> Iterator[Any]:
     cluster_of, client_of = cast("Any", LocalCluster), cast("Any", Client)  # untyped
     with (
-        cluster_of(n_workers=count, threads_per_worker=1, dashboard_address=None) as cluster,
+        cluster_of(n_workers=count, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
         client_of(cluster) as client,
     ):
         yield client

@@ -128,6 +128,8 @@ class TestFiles:
         (place / "inner-secret-value").touch()
         (place / "loop").symlink_to(place)
         (place / "out").symlink_to("/etc")
+        (place.parent / "beside").write_text(VALUE)
+        (place / "linked").symlink_to(place.parent / "beside")
 
         assert [row[0] for row in found(cli, str(place))] == [f"the name of {place}/**********"]
 

@@ -68,7 +68,8 @@ def length(handle, number):
 
 if __name__ == "__main__":
     handle = live(Secret, "a", ttl=300)
-    with LocalCluster(n_workers=2, threads_per_worker=4, processes=True, dashboard_address=None) as cluster, Client(cluster) as client:
+    options = {"n_workers": 2, "threads_per_worker": 4, "processes": True, "dashboard_address": "127.0.0.1:0"}
+    with LocalCluster(**options) as cluster, Client(cluster) as client:
         print(sum(client.gather([client.submit(length, handle, number, pure=False) for number in range(16)])))
 """
 

@@ -125,7 +125,12 @@ def _running(folder: Path, engine: str, workers: int, seconds: float) -> Iterato
         futures: list[Any] = []
         if engine == "dask":
             distributed: Any = need("distributed", "dask")
-            options = {"n_workers": workers, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
+            options = {
+                "n_workers": workers,
+                "threads_per_worker": 1,
+                "host": "127.0.0.1",
+                "dashboard_address": "127.0.0.1:0",
+            }
             cluster = stack.enter_context(distributed.LocalCluster(local_directory=str(folder / "dask"), **options))
             client = stack.enter_context(distributed.Client(cluster))
             client.run(exec, f"import sys; sys.path.insert(0, {str(_ROOT)!r})")  # pytest leaves the folder out

@@ -420,7 +420,7 @@ def pool(name: str, folder: Path) -> Iterator[Any]:
 
 
 def dask_client(stack: ExitStack, folder: Path) -> Any:
-    options = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
     cluster: Any = distributed.LocalCluster  # partly typed
     started = stack.enter_context(cluster(processes=True, local_directory=str(folder / "dask"), **options))
     client: Any = distributed.Client

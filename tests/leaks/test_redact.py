@@ -83,6 +83,7 @@ class TestMasking:
         mask = redacting("abcdefghij", "abcdefghijklmnop", "ijklmnopqrst")
 
         assert mask("<abcdefghijklmnop> <abcdefghijklmnopqrst>") == f"<{MASK}> <{MASK}>"
+        assert redacting("abcdefghijklmnop", "cdefghijk")("<abcdefghijklmnop>") == f"<{MASK}>"
 
     def test_many_in_one_text(self) -> None:
         """Each by a mask of its own."""
@@ -219,8 +220,10 @@ class TestLogging:
         except ValueError:
             logger.exception("with %s", SECRET)
         logger.removeHandler(handler)
-        sent = pickle.dumps(records.get_nowait())
+        record = records.get_nowait()
+        sent = pickle.dumps(record)
 
+        assert b"_Redacted" not in sent
         assert shown(sent.decode("latin-1")) == []
         assert MASK in pickle.loads(sent).getMessage()
 
@@ -290,6 +293,7 @@ class TestStreams:
         assert done.stdout == f"out {MASK}\n"
         assert f"ValueError: {MASK}" in done.stderr
         assert f"RuntimeError: because of {MASK}" in done.stderr
+        assert done.stderr.count("Traceback") == 2
         assert "Exception in thread reader:" in done.stderr
         assert "a-secret-of-a-program" not in done.stdout + done.stderr
 
