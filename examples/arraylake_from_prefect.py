@@ -114,13 +114,13 @@ def words(group: str, path: str, variable: str) -> dict[str, str]:
 def plainly(path: str, variable: str, repo: str, org: str) -> None:
     """The same steps; worker processes in the place of a cluster, and `bondstone run` in that of a deployment."""
     commit, write, monthly = ArraylakeCommit(repo), IcechunkRegionWrite(f"arraylake-repo/{repo}"), read(path, variable)
-    print("repositories", *list_repos(org))
+    print("repositories", *list_repos(org), flush=True)
     commit(monthly, **words("monthly", path, variable))
     commit(averages(repo), **words("seasonal", path, variable))
     commit(nothing_yet(monthly), **words("anomalies", path, variable))
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:  # a fork would inherit used clients
         futures = [pool.submit(write, part, **where) for part, where in parts(monthly, path, variable)]
-        print("parts", len({future.result().snapshot for future in futures}))
+        print("parts", len({future.result().snapshot for future in futures}), flush=True)
     program = [*RUN.split(), sys.executable, __file__, "--by-environment", org]
     subprocess.run(program, env=os.environ | ENV, check=True, timeout=120)  # noqa: S603 -- ourselves
 

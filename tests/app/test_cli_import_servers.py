@@ -25,6 +25,10 @@ def did(ended: Ended) -> dict[str, tuple[str, str]]:
     return {source: (action, to) for action, source, to, _ in rows}
 
 
+# Prefect loads the real prefect-aws where that is installed, and says that this one has its slug.
+pytestmark = pytest.mark.filterwarnings("ignore:Type 'AwsCredentials'", "ignore:Type 'S3Bucket'")
+
+
 @pytest.fixture(scope="module")
 def prefect_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database that Prefect made, with blocks that Prefect saved."""
