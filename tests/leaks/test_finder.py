@@ -81,3 +81,21 @@ def test_it_keeps_no_value() -> None:
                 assert not [how for how, form in encodings(VALUE).items() if form in text]
 
     assert list(finder.search(VALUE.encode()))
+
+
+@pytest.mark.slow
+def test_a_hundred_megabytes_of_other_text() -> None:
+    """Words, numbers, base64 and hex: no false hit by a thousand values, and the one that is planted at the end is found."""
+    chance = random.Random(11)
+    values = [(WHOSE, "".join(chance.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=20))) for _ in range(1000)]
+    finder = Finder(values)
+    words = ["".join(chance.choices("etaoinshrdlu", k=chance.randint(2, 9))) for _ in range(5000)]
+    searched = 0
+    while searched < 100_000_000:
+        noise = chance.randbytes(30_000)
+        lines = [" ".join(chance.choices(words, k=12)) for _ in range(20_000)]
+        data = "\n".join([*lines, noise.hex(), base64.b64encode(noise).decode()]).encode()
+        searched += len(data)
+        assert list(finder.search(data)) == []
+
+    assert [found.encoding for found in finder.search(data + b" " + values[500][1].encode())] == ["raw"]
