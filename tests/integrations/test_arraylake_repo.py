@@ -40,6 +40,7 @@ from bondstone.integrations.icechunk import IcechunkCommit, connect, resumed
 from bondstone.integrations.icechunk.repository import shared
 from tests.integrations.arraylake_stand_in import ORG, Service, bucket
 from tests.integrations.conftest import BUCKET, Account, elsewhere, save
+from tests.integrations.failing import fails
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*consolidated.*:RuntimeWarning")
 
@@ -427,14 +428,3 @@ def admin(reports: Account) -> Any:
 def shown(secrets: dict[str, str], error: BaseException) -> list[str]:
     text = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
     return [str(hit) for hit in hunt_bytes(secrets, text.encode(), "traceback")]
-
-
-def fails(kind: type[BondstoneError], call: Callable[[], object]) -> str:
-    """The text of the error, which is one line and has no vendor's error behind it."""
-    with pytest.raises(kind) as caught:
-        call()
-    assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__ or caught.value.__context__ is None
-    text = str(caught.value)
-    assert "\n" not in text
-    return text

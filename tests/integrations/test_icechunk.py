@@ -34,7 +34,8 @@ from bondstone.integrations.icechunk import IcechunkCommit, connect
 from bondstone.integrations.receipts import Changes, CommitReceipt
 from bondstone.integrations.s3 import S3Upload
 from tests.integrations.conftest import Account, both, elsewhere, save
-from tests.integrations.versions import at_once, fails, loaded, messages, read
+from tests.integrations.failing import fails
+from tests.integrations.versions import at_once, loaded, messages, read
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*consolidated.*:RuntimeWarning")
 

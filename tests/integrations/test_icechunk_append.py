@@ -17,8 +17,9 @@ from bondstone.blocks import Conflict, InvalidData
 from bondstone.integrations.icechunk import IcechunkAppend, IcechunkCommit, connect
 from bondstone.integrations.receipts import CommitReceipt
 from tests.integrations.conftest import Account, elsewhere
+from tests.integrations.failing import fails
 from tests.integrations.growing import meanwhile, months
-from tests.integrations.versions import at_once, fails, messages, read
+from tests.integrations.versions import at_once, messages, read
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*consolidated.*:RuntimeWarning")
 

@@ -20,8 +20,9 @@ from bondstone.integrations.icechunk import (
 )
 from bondstone.integrations.receipts import CommitReceipt
 from tests.integrations.conftest import Account, elsewhere
+from tests.integrations.failing import fails
 from tests.integrations.growing import meanwhile, months
-from tests.integrations.versions import at_once, fails, loaded, messages, read
+from tests.integrations.versions import at_once, loaded, messages, read
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*consolidated.*:RuntimeWarning")
 

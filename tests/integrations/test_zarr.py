@@ -7,7 +7,6 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,6 +40,7 @@ from bondstone.integrations.zarr.pointer import Pointer, Snapshot
 from bondstone.integrations.zarr.write import _Write
 from tests.integrations.between import Answer, between
 from tests.integrations.conftest import BUCKET, Account, both, elsewhere, save
+from tests.integrations.failing import fails
 from tests.integrations.forked import begin, ended, wait_for
 from tests.integrations.rewriting import (
     PATH,
@@ -52,6 +52,7 @@ from tests.integrations.rewriting import (
     write_several,
 )
 from tests.integrations.stand_in import Asked
+from tests.integrations.versions import at_once
 
 HOUR = timedelta(hours=1)
 
@@ -649,20 +650,3 @@ def download(name: str) -> bytes:
 def stored(under: str) -> dict[str, int]:
     """The size of each object, by its path."""
     return {item["path"]: item["size"] for item in obstore.list(s3.connect("reports"), under or None).collect()}
-
-
-def at_once[T](call: Callable[[int], T], times: int) -> list[T]:
-    """What the calls with 0, 1, 2 … give, made by threads at once."""
-    with ThreadPoolExecutor(times) as pool:
-        return list(pool.map(call, range(times)))
-
-
-def fails(kind: type[BondstoneError], call: Callable[[], object]) -> str:
-    """The text of the error, which is one line and has no vendor's error behind it."""
-    with pytest.raises(kind) as caught:
-        call()
-    assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__ or caught.value.__context__ is None
-    text = str(caught.value)
-    assert "\n" not in text
-    return text

@@ -4,10 +4,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import icechunk
-import pytest
 import xarray as xr
 
-from bondstone.blocks import BondstoneError
 from bondstone.integrations.icechunk import connect
 
 
@@ -30,14 +28,3 @@ def at_once[T](call: Callable[[int], T], times: int, *, threads: int | None = No
     """What the calls with 0, 1, 2 … give, made by threads at once."""
     with ThreadPoolExecutor(threads or times) as pool:
         return list(pool.map(call, range(times)))
-
-
-def fails(kind: type[BondstoneError], call: Callable[[], object]) -> str:
-    """The text of the error, which is one line and has no vendor's error behind it."""
-    with pytest.raises(kind) as caught:
-        call()
-    assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__ or caught.value.__context__ is None
-    text = str(caught.value)
-    assert "\n" not in text
-    return text

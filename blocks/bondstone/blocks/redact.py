@@ -33,9 +33,6 @@ class Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return redact(self._inner.format(record))
 
-    def __getattr__(self, name: str) -> Any:  # what handlers ask of a formatter of their own
-        return getattr(self._inner, name)
-
 
 def processor(_: Any, __: str, event: Any) -> Any:
     """A structlog processor: masks in every text of an event, or in what a renderer made of it. Put it last."""
