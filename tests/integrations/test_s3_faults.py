@@ -18,7 +18,9 @@ from bondstone.blocks import BondstoneError, InvalidBlock, ServiceUnavailable
 from bondstone.integrations.receipts import FolderReceipt
 from bondstone.integrations.s3 import S3Download, S3List, S3Upload, clients
 from tests.integrations.bad_wire import Wire, bad_wire
+from tests.integrations.between import Answer, between
 from tests.integrations.conftest import BUCKET, Account, elsewhere, save
+from tests.integrations.stand_in import Asked
 
 MIB = 1024 * 1024
 ROOT = Path(__file__).parents[2]
@@ -174,7 +176,7 @@ class TestBytesThatChange:
 
 
 class TestAKeyThatDies:
-    """In the middle of an upload in parts."""
+    """What it was about to sign is signed with the next one."""
 
     def test_a_rotation_in_the_middle(self, reports: Account, wire: Wire) -> None:
         """The object goes up with the new key, whole. Parts of the first attempt may be left, which the dead key cannot remove."""
@@ -195,6 +197,23 @@ class TestAKeyThatDies:
         assert receipt.size == len(LARGE)
         assert S3Download("reports")(f"turned-{reports.user}") == LARGE
         assert len(unfinished(reports, f"turned-{reports.user}")) <= 1
+
+    def test_a_token_that_is_too_old(self, reports: Account) -> None:
+        """Amazon says so with a 400, for which obstore has no error of its own."""
+        refusals: list[str] = []
+
+        def treat(asked: Asked, forward: Callable[[], Answer]) -> Answer:
+            if refusals:
+                return forward()
+            refusals.append(asked.method)
+            return Answer(400, b"<Error><Code>ExpiredToken</Code></Error>")
+
+        with between(reports.server.endpoint, treat) as endpoint:
+            save("s3-bucket/old", bucket=BUCKET, endpoint=endpoint, credentials="aws-credentials/prod")
+            S3Upload("old")(b"1", key="too-old")
+
+        assert refusals == ["PUT"]
+        assert S3Download("reports")("too-old") == b"1"
 
 
 class TestADiskThatIsFull:

@@ -544,6 +544,16 @@ class TestRotation:
 
         assert objects.pointer().pointer == Pointer()
 
+    @pytest.mark.parametrize("asked", [lambda objects: objects.listing("x"), lambda objects: objects.snapshots()])
+    def test_before_a_listing(self, reports: Account, asked: Callable[[Objects], object]) -> None:
+        """Obstore has no error of its own for a listing that is refused."""
+        objects = Objects(live(S3Bucket, "reports", ttl=300), PATH)
+        objects.pointer()
+
+        reports.rotate()
+
+        assert not asked(objects)
+
     def test_under_an_open_dataset(self, reports: Account) -> None:
         """It goes on reading."""
         ZarrWrite("reports")(sea(1), path=PATH)

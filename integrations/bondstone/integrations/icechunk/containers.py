@@ -10,7 +10,7 @@ from bondstone.blocks import Handle, IcechunkRepo, InvalidBlock, S3Bucket
 from bondstone.integrations.aws import LiveKeys
 from bondstone.integrations.extras import need
 from bondstone.integrations.icechunk.repo import Repo
-from bondstone.integrations.s3.errors import refusals, translated
+from bondstone.integrations.s3.errors import failures, refused, translated
 from bondstone.integrations.s3.place import Place
 
 TRIES = 5
@@ -48,7 +48,9 @@ class Container:
         with translated(self.bucket):
             try:
                 return call(self._store())
-            except refusals():
+            except failures() as error:
+                if not refused(error):
+                    raise
                 self.handle.refresh()
             return call(self._store())
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from bondstone.blocks import Handle, S3Bucket, live
 from bondstone.integrations.aws import LiveKeys
 from bondstone.integrations.s3 import clients
-from bondstone.integrations.s3.errors import refusals, translated
+from bondstone.integrations.s3.errors import failures, refused, translated
 from bondstone.integrations.s3.place import Place
 from bondstone.registry import Registry, current_registry
 
@@ -60,8 +60,8 @@ class Access:
             store = _kept(self)
             try:
                 return work(store)
-            except refusals():
-                if not again:
+            except failures() as error:
+                if not again or not refused(error):
                     raise
             self.block = self.handle.refresh()
             return work(_renewed(self, store))

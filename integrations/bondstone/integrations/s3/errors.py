@@ -14,19 +14,23 @@ _ELSEWHERE = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocat
 _CHANGED = {"BadDigest", "XAmzContentSHA256Mismatch", "InvalidDigest"}
 
 
-def refusals() -> tuple[type[Exception], ...]:
-    """What obstore raises when the server refuses the credential."""
+def failures() -> type[Exception]:
+    """What all errors of obstore are, but for a missing key, which is a `FileNotFoundError`."""
+    return need("obstore.exceptions", "aws").BaseError  # type: ignore[no-any-return]
+
+
+def refused(error: Exception) -> bool:
+    """Whether the server refused the credential. For a listing, and for a token that is too old, obstore has no error of its own."""
     kinds = need("obstore.exceptions", "aws")
-    return kinds.PermissionDeniedError, kinds.UnauthenticatedError
+    return isinstance(error, kinds.PermissionDeniedError | kinds.UnauthenticatedError) or _code(str(error)) in _REFUSED
 
 
 @contextmanager
 def translated(block: S3Bucket) -> Iterator[None]:
     """Errors of obstore and boto3 as ours: one line that names the block and what to do."""
-    kinds = need("obstore.exceptions", "aws")
     try:
         yield
-    except kinds.BaseError as error:
+    except failures() as error:
         found = _of_obstore(block, error)
     except FileNotFoundError as error:  # obstore gives the built-in one for a missing key
         if error.filename is not None:  # a file of ours
@@ -49,7 +53,7 @@ def _of_obstore(block: S3Bucket, error: Exception) -> BondstoneError:
     code = _code(text)
     if isinstance(error, FileNotFoundError) and code is None:
         code = "NoSuchKey"
-    if isinstance(error, refusals()):
+    if refused(error):
         code = code or "AccessDenied"
     if "Received redirect without LOCATION" in text:
         code = "PermanentRedirect"

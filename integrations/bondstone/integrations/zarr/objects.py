@@ -12,7 +12,7 @@ from bondstone.blocks import Handle, S3Bucket
 from bondstone.integrations.aws import LiveKeys
 from bondstone.integrations.extras import need
 from bondstone.integrations.s3 import clients
-from bondstone.integrations.s3.errors import refusals, translated
+from bondstone.integrations.s3.errors import failures, refused, translated
 from bondstone.integrations.s3.place import Place
 from bondstone.integrations.zarr.pointer import Pointer
 
@@ -108,8 +108,9 @@ class Objects:
         with translated(self.handle.get()):
             try:
                 return call(self._store)
-            except refusals():
-                pass
+            except failures() as error:
+                if not refused(error):
+                    raise
             self.handle.refresh()
             self._store = clients.store(self.handle, self.path)
             return call(self._store)

@@ -7,7 +7,7 @@ from typing import Any, Self
 from bondstone.blocks import Handle, NotFound, S3Bucket
 from bondstone.integrations.extras import need
 from bondstone.integrations.s3 import clients
-from bondstone.integrations.s3.errors import refusals, translated
+from bondstone.integrations.s3.errors import failures, refused, translated
 from bondstone.integrations.zarr.objects import METADATA
 
 _object_store: Any = need("zarr.storage", "icechunk").ObjectStore
@@ -57,7 +57,9 @@ class LiveStore(_object_store):  # type: ignore[misc]
         with translated(self.handle.get()):
             try:
                 return await call(*arguments)
-            except refusals():
+            except failures() as error:
+                if not refused(error):
+                    raise
                 await asyncio.to_thread(self.handle.refresh)
             self.store = clients.store(self.handle, self.path)
             return await call(*arguments)
