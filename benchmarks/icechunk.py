@@ -6,6 +6,7 @@ Nothing timed is asserted; what is read back wrong ends the run.
 """
 
 import argparse
+import itertools
 import shutil
 import statistics
 import tempfile
@@ -130,25 +131,33 @@ def remembered(folder: Path) -> None:
 
 
 def appended(folder: Path, commits: int) -> None:
-    """Steps of 8 MiB, each with a key: the 5th to the 14th beside the last ten. Those between are zeros, which need no room."""
-    IcechunkRepo(path=str(folder / "appended")).save("appended")
-    append, steps = IcechunkAppend("appended"), sea(80).sst.values
+    """Steps of 8 MiB, each with a key: a young repository beside one of many commits, in turn. Those before are zeros, which need no room.
 
-    def step(number: int, values: np.ndarray) -> float:
+    In turn, because the disk and the processor of the first minute are not those of the last.
+    """
+    young, old = (_growing(folder / name) for name in ("young", "old"))
+    steps, nothing = sea(80).sst.values, np.zeros(CHUNK[1:], np.float32)
+    for _ in range(4):
+        young(nothing)
+    for _ in range(commits - 10):
+        old(nothing)
+    few, many = in_turn(9, lambda number: young(steps[number]), lambda number: old(steps[number]))
+    row(f"append of 8 MiB, commits 6 to 14 and the last nine of {commits:,}", ms(few), ms(many), f"{many / few:.2f}")
+
+
+def _growing(path: Path) -> Callable[[np.ndarray], object]:
+    """What appends the next day to a repository of its own."""
+    IcechunkRepo(path=str(path)).save(path.name)
+    append, days = IcechunkAppend(path.name), itertools.count()
+
+    def step(values: np.ndarray) -> object:
+        number = next(days)
         time_ = np.datetime64("2000-01-01", "ns") + np.timedelta64(number, "D")
         data = xr.Dataset({"sst": (("time", "y", "x"), values[None])}, {"time": [time_]})
         data.sst.encoding["chunks"] = CHUNK
-        start = time.perf_counter()
-        append(data, group="g", message="m", key=str(number))
-        return time.perf_counter() - start
+        return append(data, group="g", message="m", key=str(number))
 
-    taken = []
-    for number in range(commits):
-        measured = 4 <= number < 14 or number >= commits - 10
-        took = step(number, steps[number % 10] if measured else np.zeros_like(steps[0]))
-        taken += [took] if measured else []
-    first, last = statistics.median(taken[:10]), statistics.median(taken[10:])
-    row(f"append of 8 MiB, commits 5 to 14 and the last 10 of {commits:,}", ms(first), ms(last), f"{last / first:.2f}")
+    return step
 
 
 def distributed(folder: Path, dataset: xr.Dataset, rounds: int) -> None:

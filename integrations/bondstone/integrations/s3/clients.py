@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bondstone.blocks import Handle, S3Bucket, ServiceUnavailable, live
 from bondstone.integrations.aws import LiveKeys
 from bondstone.integrations.extras import need
+from bondstone.integrations.s3.errors import REFUSED
 from bondstone.integrations.s3.place import Place
 
 if TYPE_CHECKING:
@@ -16,15 +17,6 @@ if TYPE_CHECKING:
 ANSWER = (
     60.0  # seconds for one request, its body and its answer; also for a server that takes the call and says nothing
 )
-_AUTH_CODES = {
-    "InvalidAccessKeyId",
-    "SignatureDoesNotMatch",
-    "ExpiredToken",
-    "InvalidToken",
-    "AccessDenied",
-    "400",
-    "403",
-}
 
 
 def connect(name: str, *, ttl: float | None = None) -> "S3Store":
@@ -115,7 +107,7 @@ def is_refusal(response: Any, attempts: int) -> bool:
     if attempts != 1 or response is None:
         return False
     code = response[1].get("Error", {}).get("Code")
-    return response[0].status_code in (400, 401, 403) and code in _AUTH_CODES
+    return response[0].status_code in (400, 401, 403) and code in REFUSED | {"400"}
 
 
 @lru_cache

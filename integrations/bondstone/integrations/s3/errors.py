@@ -9,7 +9,7 @@ from bondstone.blocks import AccessDenied, BondstoneError, InvalidBlock, NotFoun
 from bondstone.integrations.extras import need
 from bondstone.integrations.s3.place import Place
 
-_REFUSED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "401", "403"}
+REFUSED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "401", "403"}
 _ELSEWHERE = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301"}
 _CHANGED = {"BadDigest", "XAmzContentSHA256Mismatch", "InvalidDigest"}
 
@@ -22,7 +22,7 @@ def failures() -> type[Exception]:
 def refused(error: Exception) -> bool:
     """Whether the server refused the credential. For a listing, and for a token that is too old, obstore has no error of its own."""
     kinds = need("obstore.exceptions", "aws")
-    return isinstance(error, kinds.PermissionDeniedError | kinds.UnauthenticatedError) or _code(str(error)) in _REFUSED
+    return isinstance(error, kinds.PermissionDeniedError | kinds.UnauthenticatedError) or _code(str(error)) in REFUSED
 
 
 @contextmanager
@@ -80,7 +80,7 @@ def told(block: S3Bucket, code: str | None, reason: str, region: str | None) -> 
     if code in _ELSEWHERE:
         right = f"region='{region}'" if region else "its region"
         return InvalidBlock(f"{where} is not in region '{place.region}': save {block.reference} with {right}")
-    if code in _REFUSED:
+    if code in REFUSED:
         signer = block.credentials.reference if block.credentials else None
         remedy = f"save a new version of {signer}" if signer else f"correct the credentials of {block.reference}"
         shown = code if not code.isdigit() else "access denied"
