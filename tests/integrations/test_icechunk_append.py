@@ -1,10 +1,13 @@
 """Appends by the name of a repository: only what belongs there, once, in order, whoever else appends."""
 
+import random
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
 from importlib.resources import files
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,8 @@ from bondstone.integrations.icechunk import IcechunkAppend, IcechunkCommit, conn
 from bondstone.integrations.receipts import CommitReceipt
 from tests.integrations.conftest import Account, elsewhere
 from tests.integrations.failing import fails
-from tests.integrations.growing import meanwhile, months
+from tests.integrations.forked import begin, ended, wait_for
+from tests.integrations.growing import append_month, append_when_ready, meanwhile, months
 from tests.integrations.versions import at_once, messages, read
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*consolidated.*:RuntimeWarning")
@@ -452,6 +456,32 @@ class TestOnce:
         xr.testing.assert_identical(read(repo, "g"), months(0, 3))
 
 
+class TestKilled:
+    """A process that dies has appended or has not; with the same key the next one makes sure."""
+
+    @pytest.mark.parametrize("kills", [5, pytest.param(30, marks=pytest.mark.slow)])
+    def test_at_random_moments(self, kills: int, repo: str, tmp_path: Path) -> None:
+        """Each month is there once and whole, or not at all."""
+        moments, killed = random.Random(kills), 0
+        append(repo, months(0, 2))
+        start = time.monotonic()
+        assert ended(writer(repo, 2, tmp_path)) == [0]
+        usual = time.monotonic() - start
+
+        for number in range(3, kills + 3):
+            doomed = writer(repo, number, tmp_path)
+            time.sleep(moments.uniform(0, usual) if number > 3 else 0)  # one kill hits for sure
+            doomed.kill()
+            killed += ended(doomed) == [-signal.SIGKILL]
+            found = read(repo, "g")
+            xr.testing.assert_identical(found, months(0, found.sizes["time"]))
+            append_month(repo, number)
+
+        assert killed > 0
+        xr.testing.assert_identical(read(repo, "g"), months(0, kills + 3))
+        assert messages(repo) == [*map(str, range(kills + 2, 1, -1)), "m"]
+
+
 class TestRaces:
     """Whoever else commits meanwhile, the contract holds for what is there in the end."""
 
@@ -536,6 +566,14 @@ class TestRaces:
 
         assert "'lat': 10.0 at [0] in the group, -10.0 in what is to be added" in text
         assert messages(repo) == ["flipped", "m"]
+
+
+def writer(repo: str, number: int, folder: Path) -> BaseProcess:
+    """A process that appends a month; it has begun to by now."""
+    ready = folder / f"ready-{number}"
+    process = begin(append_when_ready, ready, repo, number)
+    wait_for(ready)
+    return process
 
 
 def in_turn(repo: str, dataset: xr.Dataset, message: str) -> CommitReceipt:
