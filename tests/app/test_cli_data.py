@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import icechunk as vendor
 import numpy as np
 import pytest
 import xarray as xr
@@ -21,7 +20,6 @@ USAGE, NOT_FOUND = 2, 3
 @pytest.fixture
 def commits(tmp_path: Path) -> list[CommitReceipt]:
     """Three of a local repository `ocean`; the first one is tagged."""
-    vendor.set_logs_filter("error")
     IcechunkRepo(path=str(tmp_path / "ocean")).save("ocean")
     made = [commit("g", 1, "First\nof all", key="k1")]
     IcechunkTag("ocean")("released/1")

@@ -6,7 +6,6 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
-import icechunk as vendor
 import pytest
 import xarray as xr
 
@@ -38,7 +37,6 @@ def run(name: str, *arguments: str) -> str:
 
 def test_the_prefect_example_commits_once_however_often_it_runs(tmp_path: Path) -> None:
     """Two runs of the same file make two commits, not four, and one table."""
-    vendor.set_logs_filter("error")
     source = str(files("iris_sample_data") / "sample_data" / "ostia_monthly.nc")
     with s3_server(tmp_path / "server") as server, prefect_home(tmp_path):
         save_blocks(server)
@@ -79,7 +77,6 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 def test_the_months_of_nemo_are_appended_once_whatever_crashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A task that fails and a process that dies, each after its commit has landed; a retry and two more runs: three time steps."""
-    vendor.set_logs_filter("error")
     monkeypatch.chdir(tmp_path)
     paths = sorted(str(path) for path in Path(str(files("iris_sample_data"))).glob("sample_data/NEMO/*.nc"))
     with s3_server(tmp_path / "server") as server, prefect_home(tmp_path):

@@ -140,6 +140,22 @@ class TestCommitting:
 
         assert connect(repo).lookup_branch("main") == before
 
+    @pytest.mark.parametrize(("level", "told"), [(None, False), ("warn", True)])
+    def test_no_false_alarm(
+        self, level: str | None, told: bool, reports: Account, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Icechunk warns that folders are not safe, which under our lock they are; who asks for its log gets all of it."""
+        monkeypatch.delenv("ICECHUNK_LOG", raising=False)
+        if level:
+            monkeypatch.setenv("ICECHUNK_LOG", level)
+        program = "from bondstone.integrations.icechunk import connect\nconnect('local')"
+
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+
+        assert done.stdout == ""
+        assert ("not safe for concurrent commits" in done.stderr) is told
+        assert bool(done.stderr) is told
+
 
 class TestWriting:
     """What a function writes is committed like a dataset."""

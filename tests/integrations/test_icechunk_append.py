@@ -504,9 +504,10 @@ class TestRaces:
         assert messages(repo) == ["5", "4", "3", "2", "1", "0", "m"]
 
     @pytest.mark.parametrize("appends", [12, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
-    def test_processes(self, appends: int, repo: str) -> None:
+    def test_processes(self, appends: int, repo: str, tmp_path: Path) -> None:
         """Four of them, in turn: none lost, none doubled."""
         append(repo, months(0, 2))
+        logs = [tmp_path / f"log-{n}" for n in range(4)]
         program = (
             "import sys\n"
             "from tests.integrations.growing import months\n"
@@ -518,12 +519,11 @@ class TestRaces:
 
         argv = [sys.executable, "-W", "ignore", "-c", program, repo]
         running = [
-            subprocess.Popen([*argv, str(n), str(appends)], stderr=subprocess.PIPE, cwd=Path(__file__).parents[2])
-            for n in range(4)
+            subprocess.Popen([*argv, str(n), str(appends)], stderr=told.open("wb"), cwd=Path(__file__).parents[2])
+            for n, told in enumerate(logs)
         ]
-        said = [process.communicate(timeout=15 * appends)[1].decode() for process in running]
 
-        assert [process.returncode for process in running] == [0] * 4, said
+        assert [process.wait(timeout=15 * appends) for process in running] == [0] * 4, [log.read_text() for log in logs]
         xr.testing.assert_identical(read(repo, "g"), months(0, 2 + 4 * appends))
         assert sorted(messages(repo)) == sorted(["m", *(f"{n}-{i}" for n in range(4) for i in range(appends))])
 

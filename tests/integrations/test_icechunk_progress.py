@@ -13,7 +13,6 @@ from tests.integrations.conftest import Account
 PROGRAM = """
 import sys, time, icechunk, zarr
 from bondstone.integrations.icechunk import IcechunkCommit
-icechunk.set_logs_filter("error")
 def write(session):
     options = {{"chunks": (1,), "dtype": "f8", "overwrite": {new}}}
     array = {make}

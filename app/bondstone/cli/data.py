@@ -10,7 +10,6 @@ from bondstone.blocks import NotFound
 from bondstone.cli import output
 from bondstone.cli.ask import at_terminal, confirmed, say
 from bondstone.cli.faults import Usage
-from bondstone.integrations.extras import need
 from bondstone.integrations.icechunk.history import IcechunkRollback
 from bondstone.integrations.icechunk.log import LogEntry
 from bondstone.integrations.icechunk.log import diff as differences
@@ -56,7 +55,6 @@ def _found(name: str) -> None:
     """A block that is not there is told before anything is imported, and a repository that is not is not made."""
     target = repo(name)
     block = target.handle.get()
-    need("icechunk", "icechunk").set_logs_filter("error")  # it warns of commits to local folders, which are locked here
     if not target.exists():
         raise NotFound(f"there is no repository at the place of {block.reference} yet: the first commit makes it")
 

@@ -1,9 +1,11 @@
 """The vendor's own repository for an `IcechunkRepo` block."""
 
+import os
 import pickle
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +111,7 @@ def _patience(vendor: Any) -> Any:
 
 def _storage(vendor: Any, handle: Handle[IcechunkRepo], block: IcechunkRepo) -> Any:
     if block.bucket is None:
+        _without_false_alarm(vendor)
         return vendor.local_filesystem_storage(str(folder(block)))
     place = Place.of(block.bucket)
     signing = (
@@ -123,6 +126,13 @@ def _storage(vendor: Any, handle: Handle[IcechunkRepo], block: IcechunkRepo) -> 
         force_path_style=place.path_style,
         **signing,
     )
+
+
+@cache
+def _without_false_alarm(vendor: Any) -> None:
+    """Whenever a folder is opened, icechunk warns that commits to it are not safe. Here they take a lock. `ICECHUNK_LOG` has its say."""
+    if "ICECHUNK_LOG" not in os.environ:
+        vendor.set_logs_filter("warn,icechunk_arrow_object_store=error,icechunk_storage::readback=error")
 
 
 def _virtual(vendor: Any, handle: Handle[IcechunkRepo], block: IcechunkRepo) -> dict[str, Any] | None:
