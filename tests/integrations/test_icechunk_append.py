@@ -2,8 +2,6 @@
 
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable
 from importlib.resources import files
@@ -22,7 +20,7 @@ from bondstone.integrations.receipts import CommitReceipt
 from tests.integrations.conftest import Account, elsewhere
 from tests.integrations.failing import fails
 from tests.integrations.forked import begin, ended, wait_for
-from tests.integrations.growing import append_month, append_when_ready, meanwhile, months
+from tests.integrations.growing import append_in_turn, append_month, append_when_ready, in_turn, meanwhile, months
 from tests.integrations.versions import at_once, messages, read
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*consolidated.*:RuntimeWarning")
@@ -504,28 +502,15 @@ class TestRaces:
         assert messages(repo) == ["5", "4", "3", "2", "1", "0", "m"]
 
     @pytest.mark.parametrize("appends", [12, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
-    def test_processes(self, appends: int, repo: str, tmp_path: Path) -> None:
+    def test_processes(self, appends: int, repo: str) -> None:
         """Four of them, in turn: none lost, none doubled."""
         append(repo, months(0, 2))
-        logs = [tmp_path / f"log-{n}" for n in range(4)]
-        program = (
-            "import sys\n"
-            "from tests.integrations.growing import months\n"
-            "from tests.integrations.test_icechunk_append import in_turn\n"
-            "repo, first, appends = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])\n"
-            "for number in range(appends):\n"
-            "    in_turn(repo, months(2 + first + 4 * number), f'{first}-{number}')\n"
-        )
+        writers = [begin(append_in_turn, repo, range(2 + first, 2 + 4 * appends, 4)) for first in range(4)]
 
-        argv = [sys.executable, "-W", "ignore", "-c", program, repo]
-        running = [
-            subprocess.Popen([*argv, str(n), str(appends)], stderr=told.open("wb"), cwd=Path(__file__).parents[2])
-            for n, told in enumerate(logs)
-        ]
+        assert ended(*writers, within=15 * appends) == [0] * 4
 
-        assert [process.wait(timeout=15 * appends) for process in running] == [0] * 4, [log.read_text() for log in logs]
         xr.testing.assert_identical(read(repo, "g"), months(0, 2 + 4 * appends))
-        assert sorted(messages(repo)) == sorted(["m", *(f"{n}-{i}" for n in range(4) for i in range(appends))])
+        assert messages(repo) == [*map(str, range(1 + 4 * appends, 1, -1)), "m"]
 
     def test_another_who_appended_the_same_step(self, repo: str) -> None:
         """Between our reading and our commit: it is there once, and theirs."""
@@ -574,17 +559,6 @@ def writer(repo: str, number: int, folder: Path) -> BaseProcess:
     process = begin(append_when_ready, ready, repo, number)
     wait_for(ready)
     return process
-
-
-def in_turn(repo: str, dataset: xr.Dataset, message: str) -> CommitReceipt:
-    """Append as soon as the months before are there; within 5 minutes."""
-    for _ in range(6000):
-        try:
-            return IcechunkAppend(repo)(dataset, group="g", message=message, key=message)
-        except InvalidData as error:
-            assert ": append what is between" in str(error)  # noqa: PT017 -- a gap: not ours yet
-            time.sleep(0.05)
-    raise AssertionError(f"the month before that of {message} never came")
 
 
 def flip(repo: str) -> None:
