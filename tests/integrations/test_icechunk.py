@@ -42,11 +42,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*consolidated.*:RuntimeWarning"
 REPOS = ("local", "ocean", "arraylake-repo/ocean")
 
 
-several_processes = pytest.mark.parametrize(
-    "repo", ["local", "ocean", pytest.param("arraylake-repo/ocean", marks=pytest.mark.slow)], indirect=True
-)
-
-
 @pytest.fixture(params=REPOS)
 def repo(request: pytest.FixtureRequest, reports: Account) -> str:
     """The name of a repository in a local folder, of one in a bucket, and of one that Arraylake keeps there."""
@@ -329,7 +324,6 @@ class TestOnce:
 
         assert IcechunkCommit(repo)(sea(1), group="g", message="again", key=key).snapshot == first.snapshot
 
-    @several_processes
     def test_a_commit_that_landed_and_was_not_acknowledged(self, repo: str) -> None:
         """A process that died after its commit is started again with the same key."""
         program = (
@@ -392,7 +386,6 @@ class TestNoneIsLost:
         for group in range(groups if groups > 1 else 0):
             xr.testing.assert_identical(read(repo, f"g{group}"), sea(group))
 
-    @several_processes
     def test_processes(self, repo: str) -> None:
         """Icechunk alone loses some of these in a local folder, for want of a compare-and-swap."""
         program = (
