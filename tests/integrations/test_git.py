@@ -1,9 +1,12 @@
 """Repositories by name, from git's own server: what is checked out, that a token may be replaced at any moment, and that none stays."""
 
 import os
+import signal
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,7 @@ from bondstone.blocks import (
 from bondstone.cli.demo.hunt import hunt, hunt_bytes
 from bondstone.integrations import git
 from tests.integrations.conftest import save
+from tests.integrations.forked import wait_for
 from tests.integrations.git_host import FIRST, SECOND, SECRETS, GitHost, commit, fails, git_host, sh
 
 pytestmark = pytest.mark.usefixtures("git_home")
@@ -218,13 +222,12 @@ class TestSecrecy:
     """The token reaches the host, and nothing else."""
 
     def test_no_token_is_left(self, host: GitHost, tmp_path: Path, home: Path) -> None:
-        """Neither in the folder, nor in the user's credential store, nor in a temporary folder; the host had it."""
+        """Neither in the folder nor in the user's credential store; the host had it."""
         git.checkout("flows", tmp_path / "down")
 
         assert any(said.startswith("Basic ") for _, said in host.asked)
         assert not hunt(SECRETS, tmp_path / "down")
         assert not (home / ".git-credentials").exists()
-        assert not list(Path("/dev/shm").glob("git-*"))
 
     @pytest.mark.parametrize("scope", ["", ".http://127.0.0.1:{port}", ".http://127.0.0.1:{port}/flows.git"])
     def test_the_users_helpers_do_not_store_it(self, scope: str, host: GitHost, tmp_path: Path, home: Path) -> None:
@@ -374,6 +377,29 @@ class TestSsh:
         assert not Path(key).exists()
         assert not Path(key).parent.exists()
 
+    def test_what_a_kill_leaves(
+        self, ssh: Path, host: GitHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Stays while its process lives, whoever else checks out; after a SIGKILL the next checkout removes it, of whatever repository."""
+        (tmp_path / "run").mkdir(mode=0o700)
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+        save("git-credentials/ci", **ssh_key(ssh, None))
+        save("git-credentials/other", token=FIRST)
+        save("git-repository/other", url=f"{host.url}/flows.git", credentials="git-credentials/other")
+
+        with waiting_checkout(ssh, tmp_path / "killed") as (process, key):
+            git.checkout("flows", tmp_path / "beside", mirror=False)
+            lived = key.exists()
+            process.kill()
+            process.wait()
+            left = key.exists()
+            git.checkout("other", tmp_path / "next")
+
+        assert key.is_relative_to(tmp_path / "run")
+        assert (lived, left) == (True, True)
+        assert not key.parent.exists()
+        assert (tmp_path / "next/file").read_text() == "second"
+
     def test_a_revoked_key(self, ssh: Path, tmp_path: Path) -> None:
         """Told as such; a new version of the block lets the next one in."""
         save("git-credentials/ci", **ssh_key(ssh, None))
@@ -403,7 +429,7 @@ class TestSsh:
 
 
 SSH = """#!{python}
-import os, stat, subprocess, sys
+import os, stat, subprocess, sys, time
 if os.path.exists("{folder}/unknown"):
     sys.exit("Host key verification failed.")
 key = sys.argv[sys.argv.index("-i") + 1]
@@ -413,9 +439,29 @@ public = subprocess.run(["ssh-keygen", "-y", "-P", "", "-f", key], capture_outpu
 if public.split()[1] not in open("{folder}/allowed").read():
     sys.exit("git@127.0.0.1: Permission denied (publickey).")
 open("{folder}/called", "w").write(key + "\\n" + " ".join(sys.argv))
+if os.path.exists("{folder}/wait"):
+    open("{folder}/draft", "w").write(f"{{os.getpgrp()}} {{key}}")
+    os.replace("{folder}/draft", "{folder}/waiting")
+    time.sleep(60)
 os.environ["GIT_CONFIG_GLOBAL"] = os.devnull
 os.execvp("sh", ["sh", "-c", sys.argv[-1]])
 """
+
+
+@contextmanager
+def waiting_checkout(ssh: Path, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """A process in the middle of a checkout, and the file that its ssh was given; git and ssh outlive it, to the end of the block."""
+    (ssh / "wait").touch()
+    program = "import sys; from bondstone.integrations import git; git.checkout('flows', sys.argv[1], mirror=False)"
+    with subprocess.Popen([sys.executable, "-c", program, str(folder)]) as process:
+        try:
+            wait_for(ssh / "waiting")
+            (ssh / "wait").unlink()
+            group, key = (ssh / "waiting").read_text().split()
+            yield process, Path(key)
+            os.killpg(int(group), signal.SIGKILL)
+        finally:
+            process.kill()
 
 
 class Late(set[str]):

@@ -76,7 +76,8 @@ class TestCounting:
         IcechunkPreview(repo)(sea(2), group="g")
 
         assert _objects(repo) == before
-        assert not list(tmp_path.glob("bondstone-preview-*"))
+        (ours,) = tmp_path.glob("bondstone-*")
+        assert not list(ours.iterdir())
 
 
 class TestDrift:

@@ -12,6 +12,7 @@ from bondstone.integrations.git_command import Git, named
 from bondstone.integrations.git_fetch import fetched
 from bondstone.integrations.git_mirror import mirror_of
 from bondstone.integrations.receipts import CheckoutReceipt
+from bondstone.integrations.scratch import clear
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ def checkout(
     something else, or changes that would be lost), `ServiceUnavailable`, `InvalidSettings` (no mirror can be kept).
     """
     handle, folder = live(GitRepository, name, ttl=ttl), Path(path).expanduser().absolute()
+    clear()  # also where this one makes no folder: a key may lie in what was left
     return _Checkout(handle, folder, submodules, mirror)()
 
 

@@ -2,11 +2,11 @@
 
 A token goes through a descriptor that only this command and its children inherit, read by a credential helper that git asks for
 this host and no other (so a redirect elsewhere gets nothing). The user's own helpers are switched off for the command, because they
-would *store* the token. A private key is in a file of mode 0600, in memory where there is `/dev/shm`, until the command has ended.
+would *store* the token. A private key is in a file of mode 0600, in memory where the system has a place for that, until the command
+has ended; what a kill leaves of it, the next checkout removes.
 """
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from bondstone.blocks import GitCredentials, InvalidBlock, SecretStr
 from bondstone.integrations.extras import need
 from bondstone.integrations.github_app import installation_token
+from bondstone.integrations.scratch import scratch
 
 # Of the caller's variables, these lead git and its children to servers by way of proxies and certificates; the others of git's would lead
 # it to another repository, or make it write a trace.
@@ -107,16 +108,20 @@ def _token(credentials: GitCredentials, url: str) -> Iterator[int]:
 
 def _written(text: str) -> int:
     """The descriptor of a file that has no name."""
-    descriptor = os.memfd_create("git") if hasattr(os, "memfd_create") else _unlinked()
+    descriptor = os.memfd_create("git") if hasattr(os, "memfd_create") else nameless()
     os.write(descriptor, text.encode())
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
 
 
-def _unlinked() -> int:
-    descriptor, name = tempfile.mkstemp()
-    Path(name).unlink()
-    return descriptor
+def nameless() -> int:
+    """The descriptor of an empty file that is not to be found, where the system has none that never had a name."""
+    with scratch("git") as folder:
+        return _private_file(folder / "answer")
+
+
+def _private_file(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
 
 @contextmanager
@@ -124,11 +129,9 @@ def _key(credentials: GitCredentials, url: str) -> Iterator[str]:
     """The ssh command that uses the key."""
     if urlsplit(url).scheme in ("http", "https"):
         raise InvalidBlock(f"{_name(credentials)} has an SSH key, which does not go with {_shown(url)}: give a token")
-    memory = Path("/dev/shm")  # noqa: S108 -- a folder of our own is made in it, readable by us alone
-    where = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="git-", dir=where) as folder:
-        path = Path(folder, "key")
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    with scratch("git", in_memory=True) as folder:
+        path = folder / "key"
+        with os.fdopen(_private_file(path), "wb") as file:
             file.write(_open_key(credentials).get_secret_value().encode())
         yield _ssh("-oIdentitiesOnly=yes", "-oIdentityAgent=none", f"-i '{path}'")
 

@@ -1,6 +1,5 @@
 """What a commit would do, before anybody does it."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from bondstone.integrations.icechunk.leases import SOON, leased
 from bondstone.integrations.icechunk.quicklook import Looks, looks, save
 from bondstone.integrations.icechunk.repo import Repo, repo
 from bondstone.integrations.receipts import Receipt
+from bondstone.integrations.scratch import scratch
 
 if TYPE_CHECKING:
     import icechunk
@@ -92,8 +92,8 @@ def _own(target: Repo, repository: "icechunk.Repository") -> "Iterator[icechunk.
 @contextmanager
 def _scratch() -> "Iterator[icechunk.Session]":
     vendor = need("icechunk", "icechunk")
-    with tempfile.TemporaryDirectory(prefix="bondstone-preview-") as folder:
-        yield vendor.Repository.create(vendor.local_filesystem_storage(folder)).writable_session("main")
+    with scratch("preview") as folder:
+        yield vendor.Repository.create(vendor.local_filesystem_storage(str(folder))).writable_session("main")
 
 
 def _arrays(session: "icechunk.Session", paths: set[str]) -> list[str]:
