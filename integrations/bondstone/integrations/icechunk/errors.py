@@ -14,6 +14,7 @@ from bondstone.blocks import (
     ServiceUnavailable,
 )
 from bondstone.integrations.extras import need
+from bondstone.integrations.forks import refuse_after_fork
 
 _REFUSALS = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "ExpiredToken", "InvalidToken", "Forbidden")
 
@@ -25,7 +26,11 @@ def refused(error: Exception) -> str | None:
 
 @contextmanager
 def translated(block: IcechunkRepo | ArraylakeRepo) -> Iterator[None]:
-    """Storage errors of icechunk as ours: one line that names the block and what to do."""
+    """Storage errors of icechunk as ours: one line that names the block and what to do.
+
+    Whatever asks icechunk for something does it in here, and is refused in a process that was forked after icechunk's import.
+    """
+    refuse_after_fork("icechunk")
     vendor = need("icechunk", "icechunk")
     try:
         yield

@@ -5,7 +5,6 @@ what is written through a fork, and what was merged into it, can.
 """
 
 import math
-import os
 import pickle
 from collections.abc import Iterator
 from concurrent.futures import Executor
@@ -31,7 +30,6 @@ def written(
     dataset = aligned(with_default_codecs(dataset))
     clear(fork, group)
     dataset.to_zarr(fork.store, group=group, mode="a", compute=False, zarr_format=3, consolidated=False)
-    _first_used_by[:] = _first_used_by or [os.getpid()]
     job = Job(repo, pickle.dumps(fork.fork()), group)
     fork.merge(*_computed(list(_tasks(dataset, job)), client))
     refuse_missing(fork, group, [str(name) for name, variable in dataset.variables.items() if variable.chunks])
@@ -73,11 +71,6 @@ class Job:
 
 def put(job: Job, name: str, region: dict[str, slice], values: Any) -> "icechunk.ForkSession":
     """Write one block, where a worker runs this; once more if the key is refused meanwhile."""
-    if _first_used_by and _first_used_by != [os.getpid()]:
-        raise ServiceUnavailable(
-            "this worker was forked from a process that had used Icechunk already, and would wait for ever: "
-            "start workers by 'spawn' or 'forkserver'"
-        )
     vendor = need("icechunk", "icechunk")
     with job.repo.translated():
         try:
@@ -87,11 +80,6 @@ def put(job: Job, name: str, region: dict[str, slice], values: Any) -> "icechunk
                 raise
         job.repo.handle.refresh()
         return _put(job, name, region, values)
-
-
-_first_used_by: list[
-    int
-] = []  # the process that woke Icechunk's threads; a fork inherits the note, and not the threads
 
 
 def _put(job: Job, name: str, region: dict[str, slice], values: Any) -> "icechunk.ForkSession":

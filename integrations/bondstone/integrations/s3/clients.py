@@ -1,13 +1,13 @@
 """The vendor's own clients for a bucket block, with credentials that are read when they are needed, not when the client was made."""
 
-import os
 from datetime import timedelta
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-from bondstone.blocks import Handle, S3Bucket, ServiceUnavailable, live
+from bondstone.blocks import Handle, S3Bucket, live
 from bondstone.integrations.aws import LiveKeys
 from bondstone.integrations.extras import need
+from bondstone.integrations.forks import refuse_after_fork
 from bondstone.integrations.s3.errors import REFUSED
 from bondstone.integrations.s3.place import Place
 
@@ -27,7 +27,7 @@ def connect(name: str, *, ttl: float | None = None) -> "S3Store":
 def store(handle: Handle[S3Bucket], under: str = "") -> "S3Store":
     """A new store for what `handle` shows now, rooted at the path `under` in it."""
     place = Place.of(handle.get())
-    _not_after_fork()
+    refuse_after_fork("obstore")
     options: dict[str, Any] = {"allow_http": True} if (place.endpoint or "").startswith("http://") else {}
     # Said in either case: AWS_SKIP_SIGNATURE in the environment would drop the provider.
     signing: dict[str, Any] = {"skip_signature": place.anonymous}
@@ -49,18 +49,6 @@ def store(handle: Handle[S3Bucket], under: str = "") -> "S3Store":
         **({"endpoint": _endpoint(place)} if place.endpoint else {}),
         **signing,
     )
-
-
-_first_used_by: list[int] = []  # the process that woke obstore's threads; a fork inherits the note, and not the threads
-
-
-def _not_after_fork() -> None:
-    _first_used_by[:] = _first_used_by or [os.getpid()]
-    if _first_used_by != [os.getpid()]:
-        raise ServiceUnavailable(
-            "this process was forked from one that had used S3 already, and would wait for ever: "
-            "start workers by 'spawn' or 'forkserver', or fork before the first use"
-        )
 
 
 def _endpoint(place: Place) -> str:
