@@ -25,7 +25,7 @@ TRIED = [
         ["rm", "secret/x", "--yes"],
     ),
     *(["types"], ["types", "icechunk-repo"], ["audit"], ["audit", "verify"], ["audit", "checkpoint"], ["key", "ls"]),
-    *(["who", "secret/x"], ["scan", "TMP/plain.toml"]),
+    *(["who", "secret/x"], ["scan", "TMP/plain.toml"], ["mask", "secret/x"]),
     *(
         ["key", "check"],
         ["key", "add", "key-file:TMP/keys/k"],

@@ -47,6 +47,7 @@ class InOrder(TyperGroup):
         "audit",
         "who",
         "scan",
+        "mask",
         "key",
         "backup",
         "restore",

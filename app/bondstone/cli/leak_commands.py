@@ -11,7 +11,7 @@ from bondstone.cli.options import Json
 
 def add_to(app: typer.Typer) -> None:
     """Register them."""
-    for command in (scan, who):
+    for command in (scan, who, mask):
         app.command()(command)
 
 
@@ -66,3 +66,22 @@ def who(
     from bondstone.cli.who import who
 
     who(reference, since, as_json=as_json)
+
+
+def mask(
+    references: Annotated[
+        list[str],
+        typer.Argument(metavar="KIND/NAME...", help="Names of blocks.", autocompletion=completion.whole_names),
+    ],
+) -> None:
+    """Have a runner of GitHub Actions mask the secrets of blocks in the logs of all later steps.
+
+    Its commands hold the values, so they are printed only where GITHUB_ACTIONS is 'true', and to no terminal or file.
+
+    \b
+    Example:
+      bondstone mask secret/token database-credentials/dwh
+    """
+    from bondstone.cli.mask import mask
+
+    mask(references)
