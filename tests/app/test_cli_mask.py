@@ -36,11 +36,16 @@ class TestWhatARunnerIsTold:
         assert line.startswith("::add-mask::")
         assert unescaped(line.removeprefix("::add-mask::")) == value
 
-    def test_lines(self) -> None:
+    @pytest.mark.parametrize(
+        ("value", "lines"), [(PEM, ["MIIEvQIBADANBgkqhk"]), ("a = first\nb\r\nc = last\n", ["a = first", "c = last"])]
+    )
+    def test_lines(self, value: str, lines: list[str]) -> None:
         """One by one, as they stand in a log; not those that would be found in other texts."""
-        Secret(value=PEM).save("x")
+        Secret(value=value).save("x")
 
-        assert bondstone("mask", "secret/x", environment=RUNNER).out == "::add-mask::MIIEvQIBADANBgkqhk\n"
+        ended = bondstone("mask", "secret/x", environment=RUNNER)
+
+        assert ended.out.splitlines() == [f"::add-mask::{line}" for line in lines]
 
     def test_blocks_and_those_in_them(self) -> None:
         """Each secret once, and no plain field."""

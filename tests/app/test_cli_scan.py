@@ -101,6 +101,18 @@ class TestFiles:
 
         assert [row[1] for row in found(cli, str(place))] == ["83887", "83898"]
 
+    def test_where_two_pieces_overlap(self, place: Path, cli: Cli) -> None:
+        """What lies in both, and what stands twice in a line, is told once."""
+        line = b"x" * 99 + b"\n"
+        with (place / "long").open("wb") as file:
+            file.write(line * (8 * 2**20 // 100))
+            file.write(b"y" * (8 * 2**20 - file.tell() - len(VALUE) - 1) + VALUE.encode() + b"\n" + line)
+        (place / "short").write_text(f"{VALUE} {VALUE}\n")
+
+        rows = found(cli, str(place))
+
+        assert [(Path(where).name, line) for where, line, *_ in rows] == [("long", "83887"), ("short", "1")]
+
     def test_a_row_of_a_database(self, place: Path, cli: Cli) -> None:
         """A long row lies in the file in pieces."""
         with closing(sqlite3.connect(place / "prefect.db", isolation_level=None)) as database:

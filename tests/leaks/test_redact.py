@@ -273,15 +273,18 @@ class TestStreams:
         assert held == f"a {MASK} b\n"
         assert inner.getvalue() == f"a {MASK} b\nc"
 
-    def test_a_program_that_dies(self) -> None:
-        """Output, the traceback of a thread and that of the program; the exit code stays."""
+    @pytest.mark.parametrize("streams", [True, False])
+    def test_a_program_that_dies(self, streams: bool) -> None:
+        """The traceback of a thread and that of the program, also where streams stay as they are, and its output where they do not. The
+        exit code stays.
+        """
         program = (
             "import threading\n"
             "from bondstone.blocks import Secret, redact\n"
-            "redact.install(streams=True)\n"
+            f"redact.install(streams={streams})\n"
             "token = Secret(value='a-secret-of-a-program').get()\n"
             "def fail(): raise ValueError(token)\n"
-            "print('out', token)\n"
+            f"print('out', token if {streams} else '{MASK}')\n"
             "thread = threading.Thread(target=fail, name='reader')\n"
             "thread.start(); thread.join()\n"
             "raise RuntimeError(f'because of {token}')\n"
