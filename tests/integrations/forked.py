@@ -10,7 +10,7 @@ from pathlib import Path
 
 _ROOT = str(Path(__file__).parents[2])
 _context = multiprocessing.get_context("forkserver")
-# Not icechunk itself: a process that is forked after its import waits for ever for threads that it does not have.
+# Not icechunk itself: a process that is forked after its import has none of its threads, and is refused.
 _context.set_forkserver_preload(
     [
         "bondstone.integrations.icechunk",

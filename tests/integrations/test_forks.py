@@ -61,3 +61,14 @@ class TestIcechunk:
         told = elsewhere(PROGRAM.format(before="pass", after=inner))
 
         assert told.splitlines() == [REFUSED.splitlines()[0], "0", "done", "0"]
+
+
+class TestObstore:
+    """Its threads begin with its first use."""
+
+    def test_a_fork_before_the_first_use(self, home: Path) -> None:
+        """Needs nothing of its parent's, which has imported it and made tasks."""
+        save("s3-bucket/reports", bucket="reports", anonymous=True)
+        before = "import obstore.store; from bondstone.integrations import s3; task = s3.S3Upload('reports')"
+
+        assert elsewhere(PROGRAM.format(before=before, after="s3.connect('reports')")) == "done\n0"
