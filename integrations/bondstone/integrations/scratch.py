@@ -41,7 +41,7 @@ def scratch(purpose: str, *, in_memory: bool = False) -> Iterator[Path]:
 def clear() -> None:
     """Remove what processes that are no more have left, and nothing of those that live."""
     for place in filter(_is_private, _memory() + _disk()):
-        for left in place.iterdir():
+        for left in place.glob("*"):  # none where the place goes meanwhile
             with suppress(OSError):
                 lock = _locked(left)
                 shutil.rmtree(left, ignore_errors=True)
@@ -53,9 +53,8 @@ def _made(parent: Path, purpose: str) -> tuple[Path, int]:
     while True:
         folder = parent / f"{purpose}-{secrets.token_hex(8)}"
         folder.mkdir(mode=0o700)
-        with suppress(
-            BlockingIOError, FileNotFoundError
-        ):  # somebody took it for one that was left, in this very moment
+        # Another process may take it for one that was left, before it has its lock: then there has to be another.
+        with suppress(BlockingIOError, FileNotFoundError):
             lock = _locked(folder)
             _held.add(lock)
             return folder, lock
