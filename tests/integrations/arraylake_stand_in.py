@@ -53,6 +53,15 @@ class Service:
         new = {name: {"bucket": bucket, "prefix": f"{prefix}{name}", "virtual": {}} for name in names}
         self.change(repos=self.known()["repos"] | new)
 
+    def archive(self, s3: S3Server, name: str, key: KeyPair | None = None) -> None:
+        """One more bucket, `archive`, by this key, or by keys that are delegated as those of `delegated` are."""
+        buckets = self.known()["buckets"]
+        role = buckets["delegated"]["auth_config"]
+        its = (
+            bucket(s3, "s3-compatible", {"method": "hmac"} | _pair(key), name) if key else bucket(s3, "s3", role, name)
+        )
+        self.change(buckets=buckets | {"archive": its})
+
     def give(self, key: KeyPair) -> None:
         """Another key to the bucket `hmac`."""
         buckets = self.known()["buckets"]

@@ -4,17 +4,17 @@ import json
 import pickle
 import time
 from pathlib import Path
-from typing import Any
 
 import icechunk as vendor
-import numpy as np
 import pytest
 import xarray as xr
 
 from bondstone.blocks import AccessDenied, Conflict, IcechunkRepo, InvalidBlock, NotFound
 from bondstone.integrations.icechunk import IcechunkCommit, IcechunkVerify, VirtualIngest, connect
+from bondstone.integrations.icechunk.containers import longest
 from bondstone.integrations.receipts import Fault
 from bondstone.registry import current_registry
+from tests.integrations.archives import Authorized, Files, days, messages, read
 from tests.integrations.conftest import Account, save
 
 pytestmark = [
@@ -23,52 +23,12 @@ pytestmark = [
 ]
 
 
-class Files:
-    """Two NetCDF4 files of three days each, in a bucket or in a folder, and who may read them: `aws-credentials/archive`."""
-
-    def __init__(self, reports: Account, folder: Path, scheme: str) -> None:
-        self.reports, self.folder, self.scheme = reports, folder, scheme
-        self.bucket, self.user = f"archive-{reports.user}", f"archive-{reports.user}"
-        reports.server.create_bucket(self.bucket)
-        reports.server.create_user(self.user)
-        self.rotate()
-        self.prefix = f"s3://{self.bucket}/days/" if scheme == "s3" else f"file://{folder}/"
-        self.urls = [self.put(f"{number}.nc", days(number)) for number in range(2)]
-        fields = {"virtual_chunk_credentials": {self.prefix: "aws-credentials/archive" if scheme == "s3" else None}}
-        place = IcechunkRepo.load("ocean")
-        save("icechunk-repo/ocean", bucket="s3-bucket/reports", prefix=place.prefix, **fields)
-
-    def rotate(self) -> None:
-        """Another key; the old ones are deleted."""
-        key = self.reports.server.create_key(self.user)
-        old, self.key = getattr(self, "key", None), key
-        if old:
-            self.reports.server.delete_key(self.user, old.access_key_id)
-        pair = {"access_key_id": key.access_key_id, "secret_access_key": key.secret_access_key}
-        save("aws-credentials/archive", **pair, endpoint=self.reports.server.endpoint)
-
-    def put(self, name: str, dataset: xr.Dataset) -> str:
-        dataset.to_netcdf(self.folder / name, engine="netcdf4", unlimited_dims=["time"])
-        if self.scheme == "s3":
-            body = (self.folder / name).read_bytes()
-            self.admin.put_object(Bucket=self.bucket, Key=f"days/{name}", Body=body)
-        return f"{self.prefix}{name}"
-
-    def remove(self, name: str) -> None:
-        if self.scheme == "s3":
-            self.admin.delete_object(Bucket=self.bucket, Key=f"days/{name}")
-        else:
-            (self.folder / name).unlink()
-
-    @property
-    def admin(self) -> Any:
-        return self.reports.server.client("s3")
-
-
-@pytest.fixture(params=("s3", "file"))
+@pytest.fixture(params=("s3", "file", "arraylake"))
 def files(request: pytest.FixtureRequest, reports: Account, tmp_path: Path) -> Files:
-    """In a bucket, and in a folder."""
+    """In a bucket, in a folder, and in a bucket that Arraylake has the keys of."""
     (tmp_path / "days").mkdir()
+    if request.param == "arraylake":
+        return Authorized(request.getfixturevalue("lake"), reports, tmp_path / "days")
     return Files(reports, tmp_path / "days", request.param)
 
 
@@ -84,18 +44,18 @@ class TestIngesting:
 
     def test_files_one_after_the_other(self, files: Files) -> None:
         """Along a dimension, in two calls; the attributes tell which files they are."""
-        ingest = VirtualIngest("ocean")
+        ingest = VirtualIngest(files.repo)
 
         first = ingest(files.urls[:1], group="days", message="first", dim="time")
         second = ingest(files.urls, group="days", message="second", dim="time")
 
         expected = xr.concat([days(0), days(1)], "time")
-        xr.testing.assert_equal(read("days"), expected)
+        xr.testing.assert_equal(read(files.repo, "days"), expected)
         assert (first.ingested, first.skipped) == ((files.urls[0],), ())
         assert (second.ingested, second.skipped) == ((files.urls[1],), (files.urls[0],))
         assert (first.already, second.already) == (False, False)
-        assert list(json.loads(read("days").attrs["bondstone_sources"])) == files.urls
-        session = connect("ocean").readonly_session("main")
+        assert list(json.loads(read(files.repo, "days").attrs["bondstone_sources"])) == files.urls
+        session = connect(files.repo).readonly_session("main")
         assert set(session.all_virtual_chunk_locations()) == set(files.urls)
 
     def test_a_local_path(self, reports: Account, tmp_path: Path) -> None:
@@ -110,9 +70,9 @@ class TestIngesting:
     def test_a_key_that_is_replaced_between(self, remote: Files, monkeypatch: pytest.MonkeyPatch) -> None:
         """The files' key, while the repository is open; where a registry is shared, the old one is known for a while, and refused."""
         monkeypatch.setattr(current_registry()._store, "tells_changes", False)
-        ingest = VirtualIngest("ocean", ttl=300)
+        ingest = VirtualIngest(remote.repo, ttl=300)
         ingest(remote.urls[0], group="days", message="m", dim="time")
-        session = connect("ocean", ttl=0).readonly_session("main")
+        session = connect(remote.repo, ttl=0).readonly_session("main")
 
         remote.rotate()
 
@@ -122,11 +82,12 @@ class TestIngesting:
         )
         assert remote.key.secret_access_key.encode() not in pickle.dumps(session)
 
+    @pytest.mark.parametrize("files", ["s3", "file"], indirect=True)
     def test_other_readers(self, files: Files) -> None:
-        """The repository itself tells where the container is: icechunk alone reads it, given a key."""
-        VirtualIngest("ocean")(files.urls[0], group="days", message="m")
+        """The repository itself tells where the container is: icechunk alone reads it, given a key. Arraylake tells its own."""
+        VirtualIngest(files.repo)(files.urls[0], group="days", message="m")
 
-        containers = connect("ocean").config.virtual_chunk_containers
+        containers = connect(files.repo).config.virtual_chunk_containers
 
         assert containers is not None
         assert list(containers) == [files.prefix]
@@ -137,36 +98,36 @@ class TestOnce:
 
     def test_the_same_file_again(self, files: Files) -> None:
         """Nothing is written; that is a success, and it says so."""
-        first = VirtualIngest("ocean")(files.urls[0], group="days", message="first", dim="time")
+        first = VirtualIngest(files.repo)(files.urls[0], group="days", message="first", dim="time")
 
-        again = VirtualIngest("ocean")(files.urls[0], group="days", message="again", dim="time")
+        again = VirtualIngest(files.repo)(files.urls[0], group="days", message="again", dim="time")
 
         assert (again.already, again.changed, again.ingested, again.skipped) == (True, False, (), (files.urls[0],))
         assert again.snapshot == first.snapshot
-        xr.testing.assert_equal(read("days"), days(0))
+        xr.testing.assert_equal(read(files.repo, "days"), days(0))
 
     def test_a_file_that_has_changed(self, files: Files) -> None:
         """Refused by name; with `replace` the group is made anew."""
-        VirtualIngest("ocean")(files.urls, group="days", message="first", dim="time")
+        VirtualIngest(files.repo)(files.urls, group="days", message="first", dim="time")
         files.put("0.nc", days(0) + 1)
 
         with pytest.raises(Conflict) as caught:
-            VirtualIngest("ocean")(files.urls, group="days", message="second", dim="time")
-        receipt = VirtualIngest("ocean")(files.urls, group="days", message="third", dim="time", replace=True)
+            VirtualIngest(files.repo)(files.urls, group="days", message="second", dim="time")
+        receipt = VirtualIngest(files.repo)(files.urls, group="days", message="third", dim="time", replace=True)
 
         assert str(caught.value).startswith(f"{files.urls[0]} has changed since it was ingested: ")
         assert receipt.ingested == tuple(files.urls)
-        xr.testing.assert_equal(read("days"), xr.concat([days(0) + 1, days(1)], "time"))
+        xr.testing.assert_equal(read(files.repo, "days"), xr.concat([days(0) + 1, days(1)], "time"))
 
     def test_a_repeated_key(self, files: Files) -> None:
         """For the same files it is done already; for others it is refused."""
-        first = VirtualIngest("ocean")(files.urls, group="days", message="first", dim="time", key="k")
+        first = VirtualIngest(files.repo)(files.urls, group="days", message="first", dim="time", key="k")
 
-        again = VirtualIngest("ocean")(files.urls, group="days", message="again", dim="time", key="k")
+        again = VirtualIngest(files.repo)(files.urls, group="days", message="again", dim="time", key="k")
 
         assert (again.already, again.snapshot, again.skipped) == (True, first.snapshot, tuple(files.urls))
         with pytest.raises(Conflict, match="this key has ingested other files"):
-            VirtualIngest("ocean")(files.urls[:1], group="days", message="other", dim="time", key="k")
+            VirtualIngest(files.repo)(files.urls[:1], group="days", message="other", dim="time", key="k")
 
 
 class TestRefusing:
@@ -175,47 +136,53 @@ class TestRefusing:
     def test_without_a_dimension(self, remote: Files) -> None:
         """A second file would take the first one's place."""
         with pytest.raises(Conflict, match="the group 'days' holds other files: give the dim to append along"):
-            VirtualIngest("ocean")(remote.urls, group="days", message="m")
+            VirtualIngest(remote.repo)(remote.urls, group="days", message="m")
 
-        assert messages() == []
+        assert messages(remote.repo) == []
 
     def test_a_group_of_other_data(self, remote: Files) -> None:
         """They stay, unless they are to be replaced."""
-        IcechunkCommit("ocean")(days(5), group="days", message="first")
+        IcechunkCommit(remote.repo)(days(5), group="days", message="first")
 
         with pytest.raises(Conflict, match="the group 'days' holds data that were not ingested"):
-            VirtualIngest("ocean")(remote.urls[0], group="days", message="m", dim="time")
-        VirtualIngest("ocean")(remote.urls[0], group="days", message="second", replace=True)
+            VirtualIngest(remote.repo)(remote.urls[0], group="days", message="m", dim="time")
+        VirtualIngest(remote.repo)(remote.urls[0], group="days", message="second", replace=True)
 
-        xr.testing.assert_equal(read("days"), days(0))
-        IcechunkCommit("ocean")(days(5), group="days", message="third")
-        assert "bondstone_sources" not in read("days").attrs
+        xr.testing.assert_equal(read(remote.repo, "days"), days(0))
+        IcechunkCommit(remote.repo)(days(5), group="days", message="third")
+        assert "bondstone_sources" not in read(remote.repo, "days").attrs
 
     def test_files_that_overlap_or_turn_back(self, remote: Files) -> None:
         """By the coordinate."""
         remote.put("copy.nc", days(0))
         for urls in ([remote.urls[0], f"{remote.prefix}copy.nc"], [*remote.urls[::-1], remote.put("2.nc", days(2))]):
             with pytest.raises(Conflict, match="the files overlap along 'time', or are not in its order"):
-                VirtualIngest("ocean")(urls, group="days", message="m", dim="time")
+                VirtualIngest(remote.repo)(urls, group="days", message="m", dim="time")
 
-        assert messages() == []
+        assert messages(remote.repo) == []
 
+    @pytest.mark.parametrize("files", ["s3", "file"], indirect=True)
     def test_a_file_outside_the_containers(self, files: Files) -> None:
         """The block says what may be read."""
         with pytest.raises(InvalidBlock, match=r"icechunk-repo/ocean has no container for s3://other/x\.nc"):
-            VirtualIngest("ocean")("s3://other/x.nc", group="days", message="m")
+            VirtualIngest(files.repo)("s3://other/x.nc", group="days", message="m")
+
+    def test_containers_in_one_another(self) -> None:
+        """The one that says most counts, whose keys may be others; other clouds' are not for us."""
+        assert longest(["s3://a/", "s3://a/days/", "s3://a/b/"], "s3://a/days/0.nc") == "s3://a/days/"
+        assert longest(["gs://a/"], "gs://a/0.nc") is None
 
     def test_a_file_that_is_not_there(self, files: Files) -> None:
         """Before anything is written."""
         with pytest.raises(NotFound):
-            VirtualIngest("ocean")(f"{files.prefix}none.nc", group="days", message="m")
+            VirtualIngest(files.repo)(f"{files.prefix}none.nc", group="days", message="m")
 
     def test_a_key_that_is_dead(self, remote: Files) -> None:
         """The block to renew is the files' own."""
         remote.reports.server.delete_key(remote.user, remote.key.access_key_id)
 
         with pytest.raises(AccessDenied, match="save a new version of aws-credentials/archive"):
-            VirtualIngest("ocean")(remote.urls[0], group="days", message="m")
+            VirtualIngest(remote.repo)(remote.urls[0], group="days", message="m")
 
 
 class TestChangingLater:
@@ -223,13 +190,13 @@ class TestChangingLater:
 
     def test_a_file_that_is_overwritten(self, files: Files) -> None:
         """Reading fails by icechunk's word; the report names the chunks and the file."""
-        VirtualIngest("ocean")(files.urls, group="days", message="m", dim="time")
+        VirtualIngest(files.repo)(files.urls, group="days", message="m", dim="time")
         time.sleep(1.1)  # icechunk compares whole seconds
         files.put("0.nc", days(0) + 1)
 
         with pytest.raises(vendor.StorageError) as caught:
-            read("days")
-        report = IcechunkVerify("ocean")(sample=1.0)
+            read(files.repo, "days")
+        report = IcechunkVerify(files.repo)(sample=1.0)
 
         assert caught.value.kind == "virtual-chunk-modified"
         assert not report.ok
@@ -239,48 +206,37 @@ class TestChangingLater:
 
     def test_within_the_same_second(self, files: Files) -> None:
         """Icechunk would read it; its etag tells."""
-        VirtualIngest("ocean")(files.urls, group="days", message="m", dim="time")
+        VirtualIngest(files.repo)(files.urls, group="days", message="m", dim="time")
         files.put("0.nc", days(0) + 1)
 
-        assert Fault(files.urls[0], "changed") in IcechunkVerify("ocean")().stale
+        assert Fault(files.urls[0], "changed") in IcechunkVerify(files.repo)().stale
 
     def test_a_file_that_is_gone(self, files: Files) -> None:
         """Told as such."""
-        VirtualIngest("ocean")(files.urls, group="days", message="m", dim="time")
+        VirtualIngest(files.repo)(files.urls, group="days", message="m", dim="time")
         files.remove("1.nc")
 
-        report = IcechunkVerify("ocean")(sample=1.0)
+        report = IcechunkVerify(files.repo)(sample=1.0)
 
         assert Fault(files.urls[1], "gone") in report.stale
         assert Fault("days/sst/c/3/0", "gone") in report.stale
         assert report.missing == ()
 
+    def test_a_container_that_the_block_no_longer_has(self, remote: Files) -> None:
+        """Nothing there can be read, which is told for each file and chunk."""
+        VirtualIngest("ocean")(remote.urls, group="days", message="m", dim="time")
+        save("icechunk-repo/ocean", bucket="s3-bucket/reports", prefix=IcechunkRepo.load("ocean").prefix)
+
+        report = IcechunkVerify("ocean", ttl=0)(sample=1.0)
+
+        assert {Fault(remote.urls[0], "refused"), Fault("days/sst/c/0/0", "refused")} <= set(report.stale)
+        assert report.missing == ()
+
     def test_files_as_they_were(self, files: Files) -> None:
         """Are counted."""
-        VirtualIngest("ocean")(files.urls, group="days", message="m", dim="time")
+        VirtualIngest(files.repo)(files.urls, group="days", message="m", dim="time")
 
-        report = IcechunkVerify("ocean")()
+        report = IcechunkVerify(files.repo)()
 
         assert report.ok
         assert report.sources == 2
-
-
-def days(number: int) -> xr.Dataset:
-    """Three days, each of which is a chunk."""
-    values = np.random.default_rng(number).normal(size=(3, 200))
-    times = np.datetime64("2020-01-01", "ns") + (3 * number + np.arange(3)) * np.timedelta64(1, "D")
-    dataset = xr.Dataset({"sst": (("time", "x"), values)}, {"time": times})
-    dataset.time.encoding = {"units": "hours since 2020-01-01", "dtype": "f8"}
-    dataset.sst.encoding = {"chunksizes": (1, 200)}
-    return dataset
-
-
-def read(group: str) -> xr.Dataset:
-    store = connect("ocean").readonly_session("main").store
-    dataset: xr.Dataset = xr.open_zarr(store, group=group, consolidated=False, chunks=None).load()
-    return dataset
-
-
-def messages() -> list[str]:
-    """Of all commits but the first, which icechunk makes itself."""
-    return [snapshot.message for snapshot in connect("ocean").ancestry(branch="main")][:-1]

@@ -32,7 +32,16 @@ class Answer:
 
     def keys(self, container: str | None = None) -> Any:
         """Of the repository's bucket, or of the virtual chunks at a prefix; None if there is to be no signature."""
-        return self.said.virtual_chunk_credentials[container].credentials if container else self.said.repo_credentials
+        return self.chunks(container).credentials if container else self.said.repo_credentials
+
+    def chunks(self, container: str) -> Any:
+        """All that was said of the virtual chunks at a prefix. Raises `AccessDenied` if nothing was, any more."""
+        try:
+            return self.said.virtual_chunk_credentials[container]
+        except KeyError:
+            raise AccessDenied(
+                f"Arraylake no longer lets {self.block.repo!r} refer to {container}: authorize it there again"
+            ) from None
 
 
 class Inquiry:
@@ -57,12 +66,18 @@ class Inquiry:
                 return last
             return self._ask(block, now)
 
-    def renewed(self, before: Answer) -> bool:
+    def anew(self) -> Answer:
+        """However fresh the last answer is."""
+        with self._asking:
+            return self._ask(self.handle.refresh(), self.clock())
+
+    def renewed(self, before: Answer, container: str | None = None) -> bool:
         """After a refusal of the keys of `before`: whether there are others, asked for if need be."""
         with self._asking:
-            if self._last is None or self._last.keys() == before.keys():
-                self._ask(self.handle.refresh(), self.clock())
-            return self._last is None or self._last.keys() != before.keys()
+            last = self._last
+            if last is None or last.keys(container) == before.keys(container):
+                last = self._ask(self.handle.refresh(), self.clock())
+            return bool(last.keys(container) != before.keys(container))
 
     def _ask(self, block: ArraylakeRepo, now: datetime) -> Answer:
         self._last = None
@@ -90,14 +105,28 @@ class ArraylakeKeys:
     handle: Handle[ArraylakeRepo]
     container: str | None = None  # of virtual chunks, by its prefix
 
-    def __call__(self) -> Any:
-        answer, vendor = inquiry(self.handle).answer(), need("icechunk", "arraylake")
+    def current(self) -> tuple[Any, datetime]:
+        """As Arraylake's client has them, and when to ask again."""
+        answer = inquiry(self.handle).answer()
         keys = answer.keys(self.container)
-        until = _utc(keys.expiration) if keys.expiration else answer.due
+        return keys, _utc(keys.expiration) if keys.expiration else answer.due
+
+    def __call__(self) -> Any:
+        vendor, (keys, until) = need("icechunk", "arraylake"), self.current()
         if isinstance(keys, need("arraylake.types", "arraylake").GSCredentials):
             return vendor.GcsBearerCredential(keys.access_token, until)
         pair = keys.aws_access_key_id, keys.aws_secret_access_key
         return vendor.S3StaticCredentials(*pair, keys.aws_session_token, until)
+
+
+@dataclass(frozen=True)
+class ObstoreKeys(ArraylakeKeys):
+    """Those of S3 in obstore's words."""
+
+    def __call__(self) -> dict[str, Any]:
+        keys, until = self.current()
+        pair = {"access_key_id": keys.aws_access_key_id, "secret_access_key": keys.aws_secret_access_key}
+        return {**pair, "token": keys.aws_session_token, "expires_at": until}
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from bondstone.blocks import (
     NotFound,
     ServiceUnavailable,
 )
+from bondstone.integrations.arraylake_containers import Authorized, authorized
 from bondstone.integrations.arraylake_keys import Answer, ArraylakeKeys, inquiry
 from bondstone.integrations.extras import need
 from bondstone.integrations.icechunk.errors import reason, refused, translated
@@ -64,10 +65,22 @@ class Kept:
         """What Arraylake said, with its keys."""
         return inquiry(self.handle).answer()
 
-    def renewed(self, before: Answer) -> bool:
+    def renewed(self, before: Answer, container: str | None = None) -> bool:
         """Whether Arraylake gives other keys; how often is bounded."""
+        return self._may_ask() and inquiry(self.handle).renewed(before, container)
+
+    def container(self, url: str, /) -> Authorized:
+        """By Arraylake's word, which is asked for again where the last one has no room for the file."""
+        try:
+            return authorized(self.handle, self.signing(), url, self.renewed)
+        except InvalidBlock:
+            if not self._may_ask():
+                raise
+        return authorized(self.handle, inquiry(self.handle).anew(), url, self.renewed)
+
+    def _may_ask(self) -> bool:
         self._renewals -= 1
-        return inquiry(self.handle).renewed(before) and self._renewals >= 0
+        return self._renewals >= 0
 
     def lock(self) -> AbstractContextManager[Any]:
         """None: storage that Arraylake takes can compare and swap."""

@@ -1,17 +1,21 @@
-"""Where virtual chunks lie: folders and buckets outside the repository, each let in by its own entry of the block."""
+"""Where virtual chunks lie: folders and buckets outside the repository, each let in by somebody's word."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bondstone.blocks import Handle, IcechunkRepo, InvalidBlock, S3Bucket
 from bondstone.integrations.aws import LiveKeys
 from bondstone.integrations.extras import need
-from bondstone.integrations.icechunk.repo import Repo
 from bondstone.integrations.s3.errors import failures, refused, translated
 from bondstone.integrations.s3.place import Place
+
+if TYPE_CHECKING:
+    import icechunk
 
 TRIES = 5
 
@@ -26,17 +30,36 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Container:
-    """A URL prefix of the block's `virtual_chunk_credentials`: `s3://bucket/…` or `file:///folder/`."""
+class Container(ABC):
+    """A URL prefix that a repository may refer to: `s3://bucket/…` or `file:///folder/`."""
 
-    handle: Handle[IcechunkRepo]
     prefix: str
 
     @property
+    @abstractmethod
     def bucket(self) -> S3Bucket:
         """As if it were a block of its own; for a folder one that is never asked."""
-        signer = self.handle.get().virtual_chunk_credentials.get(self.prefix)
-        return S3Bucket(bucket=self.prefix.split("/")[2] or "folder", credentials=signer, anonymous=signer is None)
+
+    @property
+    @abstractmethod
+    def keys(self) -> Callable[[], dict[str, Any]]:
+        """What signs requests, as a credential provider of obstore."""
+
+    @abstractmethod
+    def signing(self) -> Any:
+        """What requests are signed with now, to be compared."""
+
+    @abstractmethod
+    def renewed(self, before: Any, /) -> bool:
+        """After a refusal of `before`: whether there is something else by now."""
+
+    @abstractmethod
+    def declare(self, repository: "icechunk.Repository") -> None:
+        """Let the repository's other readers know of it."""
+
+    def translated(self) -> AbstractContextManager[None]:
+        """Errors of obstore as ours."""
+        return translated(self.bucket)
 
     @property
     def root(self) -> str:
@@ -45,13 +68,13 @@ class Container:
 
     def ask[T](self, call: Callable[[Any], T]) -> T:
         """What `call` gets from the obstore store at `root`; again with the key of now, if it is refused. Raises our errors."""
-        with translated(self.bucket):
+        with self.translated():
+            before = self.signing()
             try:
                 return call(self._store())
             except failures() as error:
-                if not refused(error):
+                if not refused(error) or not self.renewed(before):
                     raise
-                self.handle.refresh()
             return call(self._store())
 
     def look(self, url: str) -> Source:
@@ -65,7 +88,6 @@ class Container:
         if self.root == "file://":
             return stores.LocalStore()
         place = Place.of(self.bucket)
-        keys = LiveKeys(self.handle, ("virtual_chunk_credentials", self.prefix))
         return stores.S3Store(
             place.bucket,
             region=place.region,
@@ -73,11 +95,50 @@ class Container:
             client_options={"allow_http": (place.endpoint or "").startswith("http://")},
             skip_signature=place.anonymous,
             **({"endpoint": place.endpoint} if place.endpoint else {}),
-            **({} if place.anonymous else {"credential_provider": keys}),
+            **({} if place.anonymous else {"credential_provider": self.keys}),
         )
 
-    def declaration(self) -> Any:
-        """In icechunk's words."""
+
+@dataclass(frozen=True)
+class Entry(Container):
+    """One of the block's `virtual_chunk_credentials`."""
+
+    handle: Handle[IcechunkRepo]
+
+    @property
+    def bucket(self) -> S3Bucket:
+        """Signed for by what the entry leads to."""
+        signer = self.handle.get().virtual_chunk_credentials.get(self.prefix)
+        return S3Bucket(bucket=self.prefix.split("/")[2] or "folder", credentials=signer, anonymous=signer is None)
+
+    @property
+    def keys(self) -> LiveKeys:
+        """Of that block."""
+        return LiveKeys(self.handle, ("virtual_chunk_credentials", self.prefix))
+
+    def signing(self) -> IcechunkRepo:
+        """The block, with its credentials."""
+        return self.handle.get()
+
+    def renewed(self, before: IcechunkRepo, /) -> bool:
+        """Whether the registry has another."""
+        return self.handle.refresh() != before
+
+    def declare(self, repository: "icechunk.Repository") -> None:
+        """Tell the repository itself, which every reader asks; nothing is written if it has been told."""
+        vendor, storage = need("icechunk", "virtual"), repository.storage
+        for _ in range(TRIES):
+            config = vendor.Repository.fetch_config(storage) or vendor.RepositoryConfig()
+            if self.prefix in (config.virtual_chunk_containers or {}):
+                return
+            config.set_virtual_chunk_container(self._declaration())
+            try:
+                vendor.Repository.open(storage, config=config).save_config()
+            except vendor.ConflictError:  # somebody else declares, too
+                continue
+            return
+
+    def _declaration(self) -> Any:
         vendor = need("icechunk", "virtual")
         if self.root == "file://":
             return vendor.VirtualChunkContainer(
@@ -100,30 +161,17 @@ def url_of(source: str | Path) -> str:
     return str(source) if "://" in str(source) else f"file://{Path(source).absolute()}"
 
 
-def container_of(handle: Handle[Any], url: str) -> Container:
-    """The one with the longest prefix of `url`. Raises `InvalidBlock` if the block has none."""
-    block = handle.get()
-    prefixes = block.virtual_chunk_credentials if isinstance(block, IcechunkRepo) else ()
+def longest(prefixes: Iterable[str], url: str) -> str | None:
+    """The one that says most of where `url` is; only buckets of S3 and folders are known here."""
     found = [prefix for prefix in prefixes if url.startswith(prefix) and prefix.startswith(("s3://", "file://"))]
-    if not found:
+    return max(found, key=len, default=None)
+
+
+def entry_of(handle: Handle[IcechunkRepo], url: str) -> Entry:
+    """The block's own that `url` lies in. Raises `InvalidBlock` if it has none."""
+    prefix = longest(handle.get().virtual_chunk_credentials, url)
+    if prefix is None:
         raise InvalidBlock(
             f"{handle.reference} has no container for {url}: add its prefix to virtual_chunk_credentials"
         )
-    return Container(handle, max(found, key=len))
-
-
-def declare(target: Repo, containers: Iterable[Container]) -> None:
-    """Tell the repository itself, which every reader asks; nothing is written if it has been told."""
-    vendor = need("icechunk", "virtual")
-    for _ in range(TRIES):
-        storage = target.open().storage
-        config = vendor.Repository.fetch_config(storage) or vendor.RepositoryConfig()
-        missing = [one for one in containers if one.prefix not in (config.virtual_chunk_containers or {})]
-        for one in missing:
-            config.set_virtual_chunk_container(one.declaration())
-        try:
-            if missing:
-                vendor.Repository.open(storage, config=config).save_config()
-        except vendor.ConflictError:  # somebody else declares, too
-            continue
-        return
+    return Entry(prefix, handle)

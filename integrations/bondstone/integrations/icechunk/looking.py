@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 AT_ONCE = 16  # requests
 FAULTS = 100  # of each kind that are told
+_STALE = {
+    "virtual-chunk-modified": "changed",
+    "no-container-for-virtual-chunk": "refused",  # nobody lets the repository refer to it, any more
+    "unauthorized-virtual-chunk-container": "refused",
+}
 type Progress = Callable[[int, int], object]
 type Chunk = tuple[int, ...]
 
@@ -77,11 +82,11 @@ class Looker:
         self.found.checked += 1
         try:
             await self.session.store.get(key, of, one_byte)
-        except vendor.StorageError as error:
+        except vendor.IcechunkError as error:
             if error.kind == "object-not-found":
                 self._tell(self.found.missing, key, "missing")
-            elif error.kind == "virtual-chunk-modified":
-                self._tell(self.found.stale, key, "changed")
+            elif error.kind in _STALE:
+                self._tell(self.found.stale, key, _STALE[error.kind])
             elif error.kind == "virtual-chunk-fetch":
                 self._tell(self.found.stale, key, "refused" if refused(error) else "gone")
             else:

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bondstone.blocks import ArraylakeRepo, Block, Handle, IcechunkRepo, live
+from bondstone.integrations.icechunk.containers import Container, entry_of
 from bondstone.integrations.icechunk.errors import translated
 from bondstone.integrations.icechunk.repository import commit_lock, exists, opened, shared, uri
 
@@ -43,6 +44,10 @@ class Repo(Protocol):
 
     def renewed(self, before: Any, /) -> bool:
         """After a refusal of `before`: whether there is something else by now, whatever was known of it."""
+        ...
+
+    def container(self, url: str, /) -> Container:
+        """Where a file lies that virtual chunks are to be parts of. Raises `InvalidBlock` if nobody has let the repository refer to it."""
         ...
 
     def lock(self) -> AbstractContextManager[Any]:
@@ -105,6 +110,10 @@ class Own:
     def renewed(self, before: IcechunkRepo, /) -> bool:
         """Whether the registry has another."""
         return self.handle.refresh() != before
+
+    def container(self, url: str, /) -> Container:
+        """By an entry of the block."""
+        return entry_of(self.handle, url)
 
     def lock(self) -> AbstractContextManager[Any]:
         """A lock file beside a local folder."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from bondstone.blocks import AccessDenied, InvalidBlock, NotFound
 from bondstone.integrations.extras import need
 from bondstone.integrations.icechunk import sources
-from bondstone.integrations.icechunk.containers import container_of
 from bondstone.integrations.icechunk.looking import Looker, Progress
 from bondstone.integrations.icechunk.repo import Repo, repo
 from bondstone.integrations.receipts import Fault, VerifyReceipt
@@ -93,7 +92,7 @@ def _files(session: "icechunk.Session", path: str) -> Iterator[tuple[str, str]]:
 def _fault(target: Repo, url: str, etag: str) -> Fault | None:
     """What is wrong with a file that was ingested with this etag."""
     try:
-        now = container_of(target.handle, url).look(url)
+        now = target.container(url).look(url)
     except NotFound:
         return Fault(url, "gone")
     except (AccessDenied, InvalidBlock):

@@ -11,7 +11,7 @@ from bondstone.integrations.extras import need
 from bondstone.integrations.icechunk import sources
 from bondstone.integrations.icechunk.commit import Rebased, checked, clear
 from bondstone.integrations.icechunk.committing import KEEP_KEYS, Work, commit
-from bondstone.integrations.icechunk.containers import Container, Source, container_of, declare, url_of
+from bondstone.integrations.icechunk.containers import Container, Source, url_of
 from bondstone.integrations.icechunk.repo import repo
 from bondstone.integrations.receipts import IngestReceipt
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class VirtualIngest:
     """Commit references to the chunks of files that stay where they are, such as NetCDF4 and HDF5."""
 
-    repo: str  # the name of an IcechunkRepo block, whose virtual_chunk_credentials let the files in
+    repo: str  # the name of an IcechunkRepo block, whose virtual_chunk_credentials let the files in, or arraylake-repo/name
     ttl: float | None = None
     keep_keys: int = KEEP_KEYS  # at least as many keys are remembered, the newest
 
@@ -43,15 +43,17 @@ class VirtualIngest:
 
         A file that was ingested into the group before, with the etag that it has now, is skipped. `replace` makes the group anew from
         these files alone. `parser` is one of virtualizarr's, by default that of HDF5. Raises what `IcechunkCommit` raises; `InvalidBlock`
-        if no container of the block leads to a file; `Conflict` if a file has changed since it was ingested, if the group holds other
-        data, or if the files' coordinates along `dim` overlap or turn back.
+        if neither an entry of the block nor Arraylake lets the repository refer to a file; `Conflict` if a file has changed since it was
+        ingested, if the group holds other data, or if the files' coordinates along `dim` overlap or turn back.
         """
         path, target = checked(group), repo(self.repo, ttl=self.ttl)
         given = [urls] if isinstance(urls, str | Path) else urls
-        found = {url: container_of(target.handle, url) for url in map(url_of, given)}
+        found = {url: target.container(url) for url in map(url_of, given)}
         files = [(container, container.look(url)) for url, container in found.items()]
         with target.translated():
-            declare(target, found.values())
+            repository = target.open()
+            for container in set(found.values()):
+                container.declare(repository)
         parse = parser or need("virtualizarr.parsers", "virtual").HDFParser()
         change = _Ingested(files, path, dim, parse, replace)
         receipt = commit(Work(target, change, message, path, key, self.keep_keys))
