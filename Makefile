@@ -1,6 +1,6 @@
 # Every target sets the project up first, into .venv; there is nothing to install or activate by hand.
 # Pass arguments on with ARGS, as in: make test ARGS="-k store"
-.PHONY: help setup demo test test-slow test-airflow bench bench-scale bench-s3 bench-rotation bench-redact bench-icechunk lock format reference clean
+.PHONY: help setup demo test test-slow test-airflow bench bench-scale bench-s3 bench-rotation bench-redact bench-icechunk bench-concurrency lock format reference clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
@@ -38,6 +38,9 @@ bench-redact: setup ## measure what masking costs in a line of a log
 	@.venv/bin/python -m benchmarks.redact $(ARGS)
 bench-icechunk: setup ## measure commits by name beside icechunk by hand
 	@.venv/bin/python -m benchmarks.icechunk $(ARGS)
+
+bench-concurrency: setup ## measure how many chunks at once suit a local folder and a distant S3 server
+	@.venv/bin/python -m benchmarks.concurrency $(ARGS)
 
 # Pins and hashes only: no addresses, so that each machine fetches from where it is told to.
 LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-emit-index-url \

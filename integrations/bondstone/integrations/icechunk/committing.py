@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 from bondstone.blocks import Conflict
+from bondstone.integrations.concurrency import concurrent_writes
 from bondstone.integrations.extras import need
 from bondstone.integrations.icechunk import markers
 from bondstone.integrations.icechunk.changes import changes
@@ -131,7 +132,7 @@ def _committed(work: Work, repository: "icechunk.Repository") -> CommitReceipt |
 
 def _write(work: Work, session: "icechunk.Session") -> None:
     """The change, and with it what proves its key."""
-    with progress(session, work.message):
+    with progress(session, work.message), concurrent_writes():
         facts = work.change.write(session)
     if work.marker:
         markers.write(session, work.marker, {**facts, "at": datetime.now(UTC).isoformat(timespec="microseconds")})

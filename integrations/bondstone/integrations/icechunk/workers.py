@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bondstone.blocks import ServiceUnavailable
+from bondstone.integrations.concurrency import concurrent_writes
 from bondstone.integrations.encoding import with_default_codecs
 from bondstone.integrations.extras import need
 from bondstone.integrations.icechunk.commit import clear
@@ -85,10 +86,11 @@ def put(job: Job, name: str, region: dict[str, slice], values: Any) -> "icechunk
 def _put(job: Job, name: str, region: dict[str, slice], values: Any) -> "icechunk.ForkSession":
     fork: icechunk.ForkSession = pickle.loads(job.fork)  # noqa: S301 -- from the task that made the job
     block = need("xarray", "icechunk").Dataset({name: (tuple(region), values)})
-    # Empty chunks too: else an empty one and a lost one would look alike.
-    block.to_zarr(
-        fork.store, group=job.group, region=region, zarr_format=3, consolidated=False, write_empty_chunks=True
-    )
+    with concurrent_writes():
+        # Empty chunks too: else an empty one and a lost one would look alike.
+        block.to_zarr(
+            fork.store, group=job.group, region=region, zarr_format=3, consolidated=False, write_empty_chunks=True
+        )
     return fork
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bondstone.blocks import BondstoneError, Conflict, InvalidSettings, S3Bucket, live
+from bondstone.integrations.concurrency import concurrent_writes
 from bondstone.integrations.encoding import with_default_codecs
 from bondstone.integrations.extras import need
 from bondstone.integrations.icechunk.same import differing
@@ -99,7 +100,8 @@ class _Write:
 
         try:
             store = LiveStore(self.objects.handle, f"{self.objects.path}/{prefix(draft)}")
-            with_default_codecs(self.dataset).to_zarr(store, mode="w-", zarr_format=3, consolidated=False)
+            with concurrent_writes():
+                with_default_codecs(self.dataset).to_zarr(store, mode="w-", zarr_format=3, consolidated=False)
             consolidate(self.objects, draft)
         except BaseException:
             self._discard(draft)
