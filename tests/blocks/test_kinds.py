@@ -9,9 +9,23 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from bondstone.blocks import GcsCredentials, GitCredentials, InvalidBlock, SshKey, catalog, find
+from bondstone.blocks import (
+    AzureContainer,
+    Block,
+    GcsBucket,
+    GcsCredentials,
+    GitCredentials,
+    IcechunkRepo,
+    InvalidBlock,
+    InvalidName,
+    S3Bucket,
+    SshKey,
+    catalog,
+    find,
+)
 from bondstone.blocks.pem import EXAMPLE_CERTIFICATE, EXAMPLE_KEY
 from bondstone.blocks.testing import samples
+from bondstone.registry import current_registry
 
 LEAK = "sent" + "inel9"
 ID = "AKIAIOSFODNN7EXAMPLE"
@@ -77,6 +91,18 @@ MISTAKES: dict[str, tuple[str, dict[str, Any], str]] = {
     "a profile and a key": ("aws-credentials", {"profile": "p", "access_key_id": ID, "secret_access_key": LEAK}, "not both"),
     "unsigned and signed": ("s3-bucket", {"bucket": "abc", "anonymous": True, "credentials": {"profile": "p"}}, "not both"),
     "an empty segment": ("s3-bucket", {"bucket": "abc", "prefix": "a//b"}, "empty segment"),
+    "Google's URL": ("gcs-bucket", {"bucket": f"gs://{LEAK}/x"}, "the name alone"),
+    "a public bucket of Google's, signed": ("gcs-bucket", {"bucket": "abc", "anonymous": True, "credentials": {}}, "not both"),
+    "an empty segment at Google": ("gcs-bucket", {"bucket": "abc", "prefix": "a//b"}, "empty segment"),
+    "Azure's URL": ("azure-container", {"container": f"https://a/{LEAK}", "account_name": "abc"}, "the name alone"),
+    "two hyphens": ("azure-container", {"container": "my--reports", "account_name": "abc"}, "field 'container'"),
+    "a long name": ("azure-container", {"container": "a" * 64, "account_name": "abc"}, "field 'container'"),
+    "a container of no account": ("azure-container", {"container": "abc", "anonymous": True}, "give account_name"),
+    "a public container, signed": (
+        "azure-container",
+        {"container": "abc", "anonymous": True, "credentials": {"account_name": "abc", "sas_token": f"sig={LEAK}"}},
+        "not both",
+    ),
     "a GitHub App without its id": ("git-credentials", {"app_private_key": EXAMPLE_KEY}, "goes with app_id"),
     "a folder outside": ("git-repository", {"url": "git@host:x/y", "subpath": "../x"}, "leads out of the repository"),
     "two revisions": ("git-repository", {"url": "git@host:x/y", "tag": "a", "branch": "b"}, "at most one of"),
@@ -231,8 +257,6 @@ def test_an_openssh_key_wants_its_passphrase_too() -> None:
 
 def test_a_stored_key_is_not_parsed_again() -> None:
     """It was checked when it was saved; a check that a later version makes stricter does not keep anybody from a key."""
-    from bondstone.registry import current_registry
-
     document = {"fields": {"private_key": "as an older version took it"}, "schema_version": 1}
     current_registry(create=True).save("ssh-key", "old", json.dumps(document).encode())
     document = {"fields": {"service_account": "{}"}, "schema_version": 1}
@@ -262,6 +286,9 @@ def test_what_is_right_is_taken() -> None:
         ("http-webhook", {"url": "http://127.0.0.1:8080/hook", "style": "slack"}),
         ("http-webhook", {"url": "https://hooks.slack.com/workflows/T1/A2/3/4abc", "style": "slack"}),
         ("gcs-credentials", {}),
+        ("gcs-bucket", {"bucket": "reports.example.org", "prefix": "/2026/"}),
+        ("azure-container", {"container": "my-reports-0", "account_name": "abc"}),
+        ("azure-container", {"container": "abc", "credentials": {"connection_string": "AccountName=a;AccountKey=x"}}),
         ("azure-credentials", {"connection_string": "UseDevelopmentStorage=true"}),
         ("azure-credentials", {"connection_string": "BlobEndpoint=https://x/;SharedAccessSignature=sv=1&sig=x"}),
         ("docker-registry", {"host": "localhost:5000"}),
@@ -272,6 +299,48 @@ def test_what_is_right_is_taken() -> None:
         ("git-repository", {"url": "git@github.com:zarr-developers/zarr-python.git"}),
     ):  # fmt: skip
         assert find(kind)(**fields).kind == kind
+
+
+@pytest.mark.parametrize(
+    "bucket",
+    [
+        S3Bucket(bucket="reports", anonymous=True),
+        GcsBucket(bucket="reports", anonymous=True),
+        AzureContainer(container="reports", account_name="abc", anonymous=True),
+    ],
+    ids=lambda bucket: bucket.kind,
+)
+def test_a_repository_lies_with_any_vendor(bucket: Block) -> None:
+    """By value and by name what comes back is of the class that was given."""
+    IcechunkRepo(bucket=bucket, prefix="x").save("by-value")
+    bucket.save("reports")
+    IcechunkRepo(bucket=f"{bucket.kind}/reports", prefix="x").save("by-name")
+
+    for name in ("by-value", "by-name"):
+        assert type(IcechunkRepo.load(name).bucket) is type(bucket)
+        assert IcechunkRepo.load(name).bucket == bucket
+
+
+def test_a_repository_as_it_was_stored_before_there_were_other_vendors() -> None:
+    """By name and by value; the fields of a bucket without its kind are an S3Bucket's, as they were."""
+    registry = current_registry(create=True)
+    S3Bucket(bucket="reports", prefix="a").save("reports")
+    inner = {"$kind": "s3-bucket", "fields": {"bucket": "reports", "prefix": "a"}, "schema_version": 1}
+    for name, stored in (("by-name", {"$ref": "s3-bucket/reports"}), ("by-value", inner)):
+        document = {"fields": {"bucket": stored, "prefix": "x"}, "schema_version": 1}
+        registry.save("icechunk-repo", name, json.dumps(document).encode())
+
+    for name in ("by-name", "by-value"):
+        assert IcechunkRepo.load(name) == IcechunkRepo(bucket={"bucket": "reports", "prefix": "a"}, prefix="x")
+        assert type(IcechunkRepo.load(name).bucket) is S3Bucket
+
+
+def test_a_bucket_that_is_none() -> None:
+    """All that could stand there is told."""
+    with pytest.raises(InvalidName) as caught:
+        IcechunkRepo(bucket="secret/reports", prefix="x")
+
+    assert [name for name in ("s3-bucket/", "gcs-bucket/", "azure-container/") if name not in str(caught.value)] == []
 
 
 def test_every_kind_that_has_a_check_is_here() -> None:

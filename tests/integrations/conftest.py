@@ -79,9 +79,8 @@ def elsewhere(program: str, it: object = None, **environment: str) -> str:
 @pytest.fixture(autouse=True)
 def alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the proxies nor the cloud settings of whoever runs this; arraylake asks a proxy even for 127.0.0.1."""
-    for name in [
-        name for name in os.environ if name.lower().endswith("_proxy") or name.startswith(("AWS_", "ARRAYLAKE"))
-    ]:
+    clouds = ("AWS_", "AZURE_", "GOOGLE_", "ARRAYLAKE")
+    for name in [name for name in os.environ if name.lower().endswith("_proxy") or name.startswith(clouds)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

@@ -24,8 +24,14 @@ class Said:
     """One answer."""
 
     status: int = 200
-    content: Any = None  # sent as JSON
+    content: Any = None  # bytes are sent as they are, anything else as JSON
     headers: dict[str, str] = field(default_factory=dict)
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = (
+        128  # some clients open fifty connections at once; those that find no place try again after a second
+    )
 
 
 @contextmanager
@@ -40,7 +46,8 @@ def stand_in(answer: Callable[[Asked], Said], tls: ssl.SSLContext | None = None)
                 return
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             said = answer(Asked(self.command, self.path, dict(self.headers.items()), body))
-            content = b"" if said.content is None else json.dumps(said.content).encode()
+            content = b"" if said.content is None else said.content
+            content = content if isinstance(content, bytes) else json.dumps(content).encode()
             self.send_response(said.status)
             for name, value in {"Content-Length": str(len(content)), **said.headers}.items():
                 self.send_header(name, value)
@@ -51,7 +58,7 @@ def stand_in(answer: Callable[[Asked], Said], tls: ssl.SSLContext | None = None)
         def log_message(self, *_: object) -> None:
             """Nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with _Server(("127.0.0.1", 0), Handler) as server:
         if tls:
             server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)

@@ -12,7 +12,8 @@ import zarr
 
 from bondstone.blocks import AccessDenied, Conflict, IcechunkRepo, live
 from bondstone.integrations.icechunk import connect, resumed, revived
-from bondstone.integrations.icechunk.repository import IcechunkKeys, shared
+from bondstone.integrations.icechunk.repository import shared
+from bondstone.integrations.icechunk.signing import IcechunkKeys
 from tests.integrations.conftest import BUCKET, Account, both, elsewhere, save
 
 ROWS = np.random.default_rng(0).normal(size=(6, 1000))  # each row is a chunk, too large to be kept inside a manifest

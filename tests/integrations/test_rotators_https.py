@@ -26,7 +26,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from bondstone.blocks import AccessDenied, Block, BondstoneError, ServiceUnavailable, find
 from bondstone.blocks.rotator import rotator_of
 from bondstone.integrations.https import ask, good
-from bondstone.integrations.rotators.azure import AzureAccounts
 from bondstone.integrations.rotators.gcs import GcsAccounts
 from bondstone.integrations.rotators.testing import everything
 from bondstone.integrations.within import within
@@ -263,15 +262,23 @@ class TestAzure:
         def answer(asked: Asked) -> Said:
             form = parse_qs(asked.body.decode())
             good = form["client_secret"] == [SECRET] and asked.path == f"/{GUID}/oauth2/v2.0/token"
-            return Said(content={"access_token": "t"}) if good else Said(401)
+            return Said(content={"access_token": "t", "expires_in": 3599}) if good else Said(401)
 
-        block: Any = find("azure-credentials")(
-            account_name="reports", tenant_id=GUID, client_id=GUID, client_secret=SECRET
-        )
         with stand_in(answer) as url:
-            assert AzureAccounts(url).verify(block)
+            block = self.application(url)
+            assert verify(block).identity == f"application {GUID}"
             wrong = block.model_copy(update={"client_secret": SECRET + "x"})
-            refused(AccessDenied, lambda: AzureAccounts(url).verify(wrong), "expired, or deleted")
+            refused(AccessDenied, lambda: verify(wrong), "expired, or deleted")
+
+    @pytest.mark.parametrize("content", [{}, {"access_token": SECRET}, {"access_token": 1, "expires_in": 1}])
+    def test_something_else_answers(self, content: dict[str, Any]) -> None:
+        """What it says is not taken for a token."""
+        with stand_in(lambda _: Said(content=content)) as url:
+            refused(ServiceUnavailable, lambda: verify(self.application(url)), "is not Microsoft Entra")
+
+    def application(self, authority: str) -> Block:
+        names = {"tenant_id": GUID, "client_id": GUID, "client_secret": SECRET}
+        return find("azure-credentials")(account_name="reports", authority_host=authority, **names)
 
     def test_nobody_is_asked_about_a_signature(self) -> None:
         assert verify(find("azure-credentials")(account_name="reports", sas_token=f"sig={SECRET}")) is None

@@ -43,10 +43,10 @@ from bondstone.blocks.secret_values import SecretData, SecretStr
 if TYPE_CHECKING:
     from bondstone.blocks.arraylake import ArraylakeRepo, ArraylakeToken
     from bondstone.blocks.aws import AwsCredentials, S3Bucket
-    from bondstone.blocks.azure import AzureCredentials
+    from bondstone.blocks.azure import AzureContainer, AzureCredentials
     from bondstone.blocks.database import DatabaseCredentials
     from bondstone.blocks.docker import DockerRegistry
-    from bondstone.blocks.gcs import GcsCredentials
+    from bondstone.blocks.gcs import GcsBucket, GcsCredentials
     from bondstone.blocks.git import GitCredentials, GitRepository
     from bondstone.blocks.gitlab import GitlabToken
     from bondstone.blocks.http import HttpWebhook
@@ -61,6 +61,7 @@ __all__ = [
     "ArraylakeRepo",
     "ArraylakeToken",
     "AwsCredentials",
+    "AzureContainer",
     "AzureCredentials",
     "Block",
     "BondstoneError",
@@ -68,6 +69,7 @@ __all__ = [
     "CredentialExpired",
     "DatabaseCredentials",
     "DockerRegistry",
+    "GcsBucket",
     "GcsCredentials",
     "GitCredentials",
     "GitRepository",

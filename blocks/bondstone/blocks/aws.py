@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from bondstone.blocks.block import Block
-from bondstone.blocks.checks import Token, Url, Word
+from bondstone.blocks.checks import Prefix, Token, Url, Word
 from bondstone.blocks.secret_values import SecretStr
 
 
@@ -101,7 +101,7 @@ class S3Bucket(Block):
     bucket: str = Field(
         description="Bucket name.", examples=["reports"], pattern=r"^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$"
     )
-    prefix: str = Field(
+    prefix: Prefix = Field(
         default="", description="Prefix of every key, without a slash at either end.", examples=["2026/monthly"]
     )
     region: Word | None = Field(default=None, description="Region of the bucket.", examples=["eu-central-1"])
@@ -128,14 +128,6 @@ class S3Bucket(Block):
         if isinstance(value, str) and "/" in value:
             raise PydanticCustomError("bucket", "is the name alone: the rest of s3://bucket/prefix goes into prefix")
         return value
-
-    @field_validator("prefix")
-    @classmethod
-    def _without_slashes(cls, value: str) -> str:
-        prefix = value.strip("/")
-        if "//" in prefix:
-            raise PydanticCustomError("prefix", "has an empty segment ('//')")
-        return prefix
 
     @model_validator(mode="after")
     def _one_way_to_sign(self) -> Self:

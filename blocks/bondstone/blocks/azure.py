@@ -2,15 +2,16 @@
 
 import base64
 import re
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from bondstone.blocks.block import Block
-from bondstone.blocks.checks import Token, Word
+from bondstone.blocks.checks import NameAlone, Prefix, Token, Url, Word
 from bondstone.blocks.secret_values import SecretStr
 
+_ACCOUNT = r"^[a-z0-9]{3,24}$"
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -21,7 +22,7 @@ class AzureCredentials(Block):
     """
 
     account_name: str | None = Field(
-        default=None, description="Name of the storage account.", examples=["reports"], pattern=r"^[a-z0-9]{3,24}$"
+        default=None, description="Name of the storage account.", examples=["reports"], pattern=_ACCOUNT
     )
     connection_string: Token | None = Field(
         default=None,
@@ -48,6 +49,11 @@ class AzureCredentials(Block):
     )
     client_secret: Token | None = Field(
         default=None, description="Client secret: its value, not its id.", examples=["ABC8Q~example"]
+    )
+    authority_host: Url = Field(
+        default="https://login.microsoftonline.com",
+        description="Where the application gets its tokens; national clouds have their own.",
+        examples=["https://login.microsoftonline.us"],
     )
 
     @field_validator("connection_string")
@@ -110,4 +116,46 @@ class AzureCredentials(Block):
             raise PydanticCustomError("half", "tenant_id, client_id and client_secret go together")
         if (self.account_name is None) == (self.connection_string is None):
             raise PydanticCustomError("account", "give account_name, except with a connection_string, which names it")
+        return self
+
+
+class AzureContainer(Block):
+    """A container, or a prefix in one, of Azure Blob Storage.
+
+    Without credentials the environment's are used (AZURE_STORAGE_…, workload or managed identity).
+    Source: Microsoft Learn, "Naming and Referencing Containers, Blobs, and Metadata".
+    """
+
+    container: Annotated[str, NameAlone] = Field(
+        description="Container name.", examples=["reports"], pattern=r"^[a-z0-9](-?[a-z0-9]){2,}$", max_length=63
+    )
+    prefix: Prefix = Field(
+        default="", description="Prefix of every blob, without a slash at either end.", examples=["2026/monthly"]
+    )
+    account_name: str | None = Field(
+        default=None,
+        description="Name of the storage account; the credentials' own if left out.",
+        examples=["reports"],
+        pattern=_ACCOUNT,
+    )
+    endpoint: Url | None = Field(
+        default=None,
+        description="URL of the account's blob service; the connection string's, or https://<account>.blob.core.windows.net, if left out.",
+        examples=["https://reports.privatelink.blob.core.windows.net"],
+    )
+    credentials: AzureCredentials | None = Field(
+        default=None,
+        description="Who signs; saved separately it is a live reference.",
+        examples=["azure-credentials/prod"],
+    )
+    anonymous: bool = Field(
+        default=False, description="Send unsigned requests, for public containers.", examples=[True]
+    )
+
+    @model_validator(mode="after")
+    def _one_way_to_sign(self) -> Self:
+        if self.anonymous and self.credentials:
+            raise PydanticCustomError("both", "give either credentials or anonymous, not both")
+        if not (self.account_name or self.credentials):
+            raise PydanticCustomError("account", "give account_name, or credentials that name it")
         return self

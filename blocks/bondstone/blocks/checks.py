@@ -4,7 +4,7 @@ import re
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from bondstone.blocks import pem
@@ -85,6 +85,19 @@ def _host(text: str) -> str:
     raise PydanticCustomError("host", "is not a host name: leave out scheme, user, port and path")
 
 
+def _prefix(text: str) -> str:
+    prefix = text.strip("/")
+    if "//" in prefix:
+        raise PydanticCustomError("prefix", "has an empty segment ('//')")
+    return prefix
+
+
+def _name_alone(value: object) -> object:
+    if isinstance(value, str) and "/" in value:
+        raise PydanticCustomError("name", "is the name alone: the rest of its URL goes into prefix")
+    return value
+
+
 def url_fault(text: str) -> str | None:
     """What is wrong with an HTTP URL, without showing it."""
     try:
@@ -119,3 +132,5 @@ SecretUrl = Annotated[SecretStr, AfterValidator(_secret_url)]
 Word = Annotated[str, AfterValidator(_no_space)]
 Host = Annotated[str, AfterValidator(_host)]
 Url = Annotated[str, AfterValidator(_url)]
+Prefix = Annotated[str, AfterValidator(_prefix)]
+NameAlone = BeforeValidator(_name_alone)  # of a bucket or container; comes before its pattern, whose error says less

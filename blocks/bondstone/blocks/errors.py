@@ -124,7 +124,9 @@ def told(model: type[BaseModel], error: ValidationError, subject: str) -> Bondst
     if len(refused) < len(lines):
         return invalid(model, error, subject)
     loc, fault = refused[0]
-    return type(fault)(f"{subject}: field '{_where(loc)}': {fault}" if loc else str(fault))
+    texts = dict.fromkeys(str(other) for place, other in refused if _where(place) == _where(loc))  # those of a union
+    text = "; ".join(texts)
+    return type(fault)(f"{subject}: field '{_where(loc)}': {text}" if loc else text)
 
 
 def invalid(model: type[BaseModel], error: ValidationError, subject: str) -> InvalidBlock:

@@ -1,13 +1,13 @@
 """Google Cloud Storage."""
 
 import json
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from bondstone.blocks.block import Block
-from bondstone.blocks.checks import STORED, Word
+from bondstone.blocks.checks import STORED, NameAlone, Prefix, Url, Word
 from bondstone.blocks.pem import EXAMPLE_KEY, private_key_fault
 from bondstone.blocks.secret_values import SecretStr
 
@@ -57,3 +57,37 @@ class GcsCredentials(Block):
     project: Word | None = Field(
         default=None, description="Project id; the key file's own if left out.", examples=["analytics-123"]
     )
+
+
+class GcsBucket(Block):
+    """A bucket, or a prefix in one, of Google Cloud Storage.
+
+    Without credentials Google's default ones are used (environment, gcloud, metadata server).
+    Source: Google Cloud documentation, "About Cloud Storage buckets".
+    """
+
+    bucket: Annotated[str, NameAlone] = Field(
+        description="Bucket name.", examples=["reports"], pattern=r"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$"
+    )
+    prefix: Prefix = Field(
+        default="", description="Prefix of every object, without a slash at either end.", examples=["2026/monthly"]
+    )
+    endpoint: Url | None = Field(
+        default=None,
+        description="Endpoint URL of the XML API; https://storage.googleapis.com if left out.",
+        examples=["https://storage-example.p.googleapis.com"],
+    )
+    credentials: GcsCredentials | None = Field(
+        default=None,
+        description="Who signs; saved separately it is a live reference.",
+        examples=["gcs-credentials/prod"],
+    )
+    anonymous: bool = Field(
+        default=False, description="Send requests without a token, for public buckets.", examples=[True]
+    )
+
+    @model_validator(mode="after")
+    def _one_way_to_sign(self) -> Self:
+        if self.anonymous and self.credentials:
+            raise PydanticCustomError("both", "give either credentials or anonymous, not both")
+        return self

@@ -6,13 +6,19 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from bondstone.blocks.aws import AwsCredentials, S3Bucket
+from bondstone.blocks.azure import AzureContainer
 from bondstone.blocks.block import Block
+from bondstone.blocks.gcs import GcsBucket
 
 
 class IcechunkRepo(Block):
     """An Icechunk repository in a bucket or in a local folder. Source: Icechunk documentation, "Storage"."""
 
-    bucket: S3Bucket | None = Field(default=None, description="Bucket that holds it.", examples=["s3-bucket/reports"])
+    bucket: S3Bucket | GcsBucket | AzureContainer | None = Field(
+        default=None,
+        description="Bucket or container that holds it.",
+        examples=["s3-bucket/reports", "gcs-bucket/reports", "azure-container/reports"],
+    )
     path: str | None = Field(
         default=None, description="Local folder that holds it, instead of a bucket.", examples=["/data/ocean.icechunk"]
     )

@@ -131,7 +131,7 @@ def _storage(handle: Handle[ArraylakeRepo], answer: Answer) -> Any:
     bucket = said.repo_bucket
     if bucket.platform == "azure":
         raise InvalidBlock(
-            f"{answer.block.repo!r} lies in Azure, for which icechunk asks nobody for keys: open it by get_repo of arraylake.connect"
+            f"{answer.block.repo!r} lies in Azure, whose signature every pickle would hold: open it by get_repo of arraylake.connect"
         )
     unsigned = answer.keys() is None
     if unsigned and bucket.auth_config and bucket.auth_config.method != "anonymous":

@@ -16,7 +16,13 @@ from bondstone.blocks import (
 from bondstone.integrations.extras import need
 from bondstone.integrations.forks import refuse_after_fork
 
-_REFUSALS = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "ExpiredToken", "InvalidToken", "Forbidden")
+_REFUSALS = (
+    *("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "ExpiredToken", "InvalidToken"),
+    *("AuthenticationRequired", "AuthenticationFailed", "AuthorizationFailure", "AuthorizationPermissionMismatch"),
+    *("NoAuthenticationInformation", "InvalidAuthenticationInfo", "PublicAccessNotPermitted"),
+    *("Forbidden", "Unauthorized"),  # of an answer without a code
+)
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 
 
 def refused(error: Exception) -> str | None:
@@ -57,7 +63,7 @@ def _translated(block: IcechunkRepo | ArraylakeRepo, error: Exception) -> Bondst
         return AccessDenied(
             f"{where} refused the request ({code}): save a new version of {signer or 'its credentials'}"
         )
-    if "NoSuchBucket" in str(error):
+    if any(word in str(error) for word in _NO_BUCKET):
         return NotFound(f"the bucket of {block.reference} does not exist: create it, or correct the block")
     return ServiceUnavailable(f"{where} failed ({reason(error)}): try again, or correct its endpoint or path")
 

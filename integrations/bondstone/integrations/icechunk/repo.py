@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from bondstone.blocks import ArraylakeRepo, Block, Handle, IcechunkRepo, live
 from bondstone.integrations.icechunk.containers import Container, entry_of
 from bondstone.integrations.icechunk.errors import translated
-from bondstone.integrations.icechunk.repository import commit_lock, exists, opened, shared, uri
+from bondstone.integrations.icechunk.repository import commit_lock, exists, opened, shared
+from bondstone.integrations.icechunk.storage import uri
 
 if TYPE_CHECKING:
     import icechunk

@@ -1,37 +1,22 @@
 """The vendor's own repository for an `IcechunkRepo` block."""
 
-import os
 import pickle
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bondstone.blocks import Block, Handle, IcechunkRepo, InvalidBlock, S3Bucket, ServiceUnavailable
-from bondstone.integrations.aws import LiveKeys
+from bondstone.blocks import Block, Handle, IcechunkRepo, InvalidBlock, ServiceUnavailable
 from bondstone.integrations.extras import need
 from bondstone.integrations.icechunk.errors import refused, translated
-from bondstone.integrations.s3.place import Place
+from bondstone.integrations.icechunk.signing import IcechunkKeys
+from bondstone.integrations.icechunk.storage import folder, storage
 
 if TYPE_CHECKING:
     import icechunk
 
 LOCK_SECONDS = 300.0
 CREATE_TRIES = 6  # waiting 3 s in all
-
-
-class IcechunkKeys(LiveKeys):
-    """`LiveKeys` in icechunk's words. Icechunk pickles it when it is given and unpickles it for every question."""
-
-    def __call__(self) -> Any:
-        keys = self.keys()
-        answer = need("icechunk", "icechunk").S3StaticCredentials
-        return answer(keys.access_key_id, keys.secret_access_key, keys.session_token, self.expiry(keys))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return IcechunkKeys, (self.handle, self.path)
 
 
 def shared[B: Block](handle: Handle[B]) -> Handle[B]:
@@ -56,7 +41,7 @@ def exists(handle: Handle[IcechunkRepo]) -> bool:
     """Whether there is a repository at the place that `handle` shows."""
     vendor, block = need("icechunk", "icechunk"), handle.get()
     with translated(block):
-        return bool(vendor.Repository.exists(_storage(vendor, handle, block)))
+        return bool(vendor.Repository.exists(storage(vendor, block, handle)))
 
 
 def _open_or_create(handle: Handle[IcechunkRepo], block: IcechunkRepo) -> "icechunk.Repository | None":
@@ -64,7 +49,7 @@ def _open_or_create(handle: Handle[IcechunkRepo], block: IcechunkRepo) -> "icech
     vendor = need("icechunk", "icechunk")
     try:
         repository = vendor.Repository.open_or_create(
-            _storage(vendor, handle, block),
+            storage(vendor, block, handle),
             config=settings(vendor),
             authorize_virtual_chunk_access=_virtual(vendor, handle, block),
         )
@@ -109,32 +94,6 @@ def _patience(vendor: Any) -> Any:
     return vendor.StorageSettings(retries=retries, timeouts=vendor.StorageTimeoutSettings(connect_timeout_ms=5000))
 
 
-def _storage(vendor: Any, handle: Handle[IcechunkRepo], block: IcechunkRepo) -> Any:
-    if block.bucket is None:
-        _without_false_alarm(vendor)
-        return vendor.local_filesystem_storage(str(folder(block)))
-    place = Place.of(block.bucket)
-    signing = (
-        {"anonymous": True} if place.anonymous else {"get_credentials": IcechunkKeys(handle, ("bucket", "credentials"))}
-    )
-    return vendor.s3_storage(
-        bucket=place.bucket,
-        prefix="/".join(filter(None, (place.prefix, block.prefix))) or None,
-        region=place.region,
-        endpoint_url=place.endpoint,
-        allow_http=(place.endpoint or "").startswith("http://"),
-        force_path_style=place.path_style,
-        **signing,
-    )
-
-
-@cache
-def _without_false_alarm(vendor: Any) -> None:
-    """Whenever a folder is opened, icechunk warns that commits to it are not safe. Here they take a lock. `ICECHUNK_LOG` has its say."""
-    if "ICECHUNK_LOG" not in os.environ:
-        vendor.set_logs_filter("warn,icechunk_arrow_object_store=error,icechunk_storage::readback=error")
-
-
 def _virtual(vendor: Any, handle: Handle[IcechunkRepo], block: IcechunkRepo) -> dict[str, Any] | None:
     """What lets icechunk read virtual chunks, by the prefix of their container."""
     folders = {prefix for prefix in block.virtual_chunk_credentials if prefix.startswith("file://")}
@@ -147,18 +106,6 @@ def _virtual(vendor: Any, handle: Handle[IcechunkRepo], block: IcechunkRepo) -> 
     }
     local = dict.fromkeys(folders, vendor.credentials.LocalFileSystemAccess)
     return vendor.containers_credentials(containers | local) if containers or local else None
-
-
-def folder(block: IcechunkRepo) -> Path:
-    """The folder of a local repository."""
-    return Path(block.path or "").expanduser().absolute()
-
-
-def uri(block: IcechunkRepo) -> str:
-    """Where the repository is, for receipts."""
-    if isinstance(block.bucket, S3Bucket):
-        return Place.of(block.bucket).uri(block.prefix).rstrip("/")
-    return folder(block).as_uri()
 
 
 def commit_lock(block: IcechunkRepo) -> AbstractContextManager[Any]:

@@ -1,16 +1,14 @@
 """Icechunk repositories: nothing of their own to rotate; verified by reading the head of the branch."""
 
 from functools import partial
-from typing import Any
 
 from bondstone.blocks import BondstoneError, IcechunkRepo, NotFound, ServiceUnavailable
 from bondstone.blocks.rotator import DEADLINE, Verified
-from bondstone.integrations.aws import _keys
 from bondstone.integrations.extras import need
 from bondstone.integrations.icechunk.errors import _translated
-from bondstone.integrations.icechunk.repository import _patience, folder, uri
+from bondstone.integrations.icechunk.repository import _patience
+from bondstone.integrations.icechunk.storage import storage, uri
 from bondstone.integrations.rotators.holders import Holder
-from bondstone.integrations.s3.place import Place
 from bondstone.integrations.within import within
 
 _PROVES = "The repository opens and its branch was read; whether it may be written, and virtual chunks, are not asked."
@@ -26,32 +24,10 @@ class IcechunkRepos(Holder):
 def _read(block: IcechunkRepo) -> Verified:
     vendor = need("icechunk", "icechunk")
     repository = vendor.Repository.open(
-        _storage(vendor, block), config=vendor.RepositoryConfig(storage=_patience(vendor))
+        storage(vendor, block), config=vendor.RepositoryConfig(storage=_patience(vendor))
     )
     snapshot = repository.lookup_branch(block.branch)
     return Verified("icechunk Repository.open, lookup_branch", f"{uri(block)} at snapshot {snapshot}", _PROVES)
-
-
-def _storage(vendor: Any, block: IcechunkRepo) -> Any:
-    if block.bucket is None:
-        return vendor.local_filesystem_storage(str(folder(block)))
-    place = Place.of(block.bucket)
-    return vendor.s3_storage(
-        bucket=place.bucket,
-        prefix="/".join(filter(None, (place.prefix, block.prefix))) or None,
-        region=place.region,
-        endpoint_url=place.endpoint,
-        allow_http=(place.endpoint or "").startswith("http://"),
-        force_path_style=place.path_style,
-        **({"anonymous": True} if place.anonymous else _static(block)),
-    )
-
-
-def _static(block: IcechunkRepo) -> dict[str, str | None]:
-    """The keys of this very version, which need not be the current one."""
-    keys = _keys(block.bucket.credentials if block.bucket else None)
-    names = {"access_key_id": keys.access_key_id, "secret_access_key": keys.secret_access_key}
-    return {**names, "session_token": keys.session_token}
 
 
 def _fault(block: IcechunkRepo, error: Exception) -> BondstoneError:
