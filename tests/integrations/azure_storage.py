@@ -39,6 +39,7 @@ class Azure:
     tokens: list[str] = field(default_factory=list)  # of Entra
     given: list[str] = field(default_factory=list)  # every token that Entra ever gave
     public: bool = False
+    refusal: tuple[int, str] = (403, "AuthenticationFailed")
     asked: list[str] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
@@ -68,7 +69,7 @@ class Azure:
         if parts.path.endswith("/oauth2/v2.0/token"):
             return self._token(asked)
         if not (self.public or self._knows(asked)):
-            return _error(403, "AuthenticationFailed")
+            return _error(*self.refusal)
         return self._answer(asked)
 
     def _answer(self, asked: Asked) -> Said:
@@ -146,7 +147,7 @@ class Azure:
         answers = []
         for part in asked.body.decode().split(f"--{mark}")[1:-1]:
             inner = _request(part)
-            said = self._answer(inner) if self.public or self._knows(inner) else _error(403, "AuthenticationFailed")
+            said = self._answer(inner) if self.public or self._knows(inner) else _error(*self.refusal)
             number = re.search(r"(?i)content-id: *(\S+)", part)
             answers.append(
                 f"--b\r\nContent-Type: application/http\r\nContent-ID: {number[1] if number else 0}\r\n\r\n"
@@ -169,7 +170,7 @@ def _condition(asked: Asked) -> Condition:
 
 
 def _error(status: int, code: str) -> Said:
-    return Said(status, _xml("Error", f"<Code>{code}</Code>"), {"x-ms-error-code": code})
+    return Said(status, _xml("Error", f"<Code>{code}</Code>") if code else None, {"x-ms-error-code": code})
 
 
 def _xml(name: str, content: str) -> Any:

@@ -37,6 +37,7 @@ class Google:
     objects: Objects = field(default_factory=Objects)
     keys: dict[str, RSAPublicKey] = field(default_factory=dict)
     public: bool = False
+    refusal: tuple[int, str] = (401, "AuthenticationRequired")
     asked: list[str] = field(default_factory=list)
     given: set[str] = field(default_factory=set)  # the tokens that it took
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
@@ -58,7 +59,7 @@ class Google:
         self.asked.append(f"{asked.method} {path}")
         bucket, _, key = path.lstrip("/").partition("/")
         if not (self.public or self._knows(asked.headers.get("authorization", ""))):
-            return _error(401, "AuthenticationRequired")
+            return _error(*self.refusal)
         if bucket != self.bucket:
             return _error(404, "NoSuchBucket")
         one = {name: values[0] for name, values in query.items()}
@@ -114,7 +115,7 @@ def _kept(kept: Kept | None) -> Said:
 
 
 def _error(status: int, code: str) -> Said:
-    return Said(status, _xml("Error", f"<Code>{code}</Code>").content)
+    return Said(status, _xml("Error", f"<Code>{code}</Code>").content if code else None)
 
 
 def _xml(name: str, content: str) -> Said:

@@ -2,6 +2,7 @@
 
 import json
 import ssl
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,9 +30,12 @@ class Said:
 
 
 class _Server(ThreadingHTTPServer):
-    request_queue_size = (
-        128  # some clients open fifty connections at once; those that find no place try again after a second
-    )
+    request_queue_size = 128  # some open fifty connections at once; whoever finds no place tries again after a second
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that has hung up is no error of ours."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 @contextmanager

@@ -39,6 +39,16 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*consolidated.*:RuntimeWarning"
 
 one_of_each = pytest.mark.parametrize("cloud", ["google", "azure"], indirect=True)
 URIS = {"gcs-bucket/reports": "gs://reports/2026/ocean", "azure-container/reports": "az://reports/2026/ocean"}
+REFUSALS = [
+    ("google", 403, "AccessDenied"),
+    ("google", 401, "Unauthorized"),
+    ("azure", 403, "AuthorizationFailure"),
+    ("azure", 403, "AuthorizationPermissionMismatch"),
+    ("azure", 401, "NoAuthenticationInformation"),
+    ("azure", 401, "InvalidAuthenticationInfo"),
+    ("azure", 409, "PublicAccessNotPermitted"),
+    ("azure", 403, "Forbidden"),
+]
 
 
 @pytest.fixture(params=list(CLOUDS))
@@ -176,6 +186,14 @@ class TestRefusals:
                 f"the storage of icechunk-repo/ocean refused the request ({code}): save a new version of {cloud.credentials}"
             )
             assert not cloud.shown_in(everything(caught.value).encode())
+
+    @pytest.mark.parametrize(("cloud", "status", "word"), REFUSALS, indirect=["cloud"])
+    def test_whatever_the_service_calls_it(self, cloud: Cloud, status: int, word: str) -> None:
+        """By the words of its documentation, or by the status of an answer that has none."""
+        cloud.service.revoke()
+        cloud.service.refusal = status, "" if word in ("Forbidden", "Unauthorized") else word
+
+        assert f"refused the request ({word}): save a new version" in fails(AccessDenied, lambda: connect("ocean"))
 
     @one_of_each
     def test_a_bucket_that_is_not_there(self, cloud: Cloud) -> None:
