@@ -159,6 +159,14 @@ class TestRotation:
         assert repository.lookup_branch("main") != writing.commit("second")
         np.testing.assert_array_equal(values("ocean", "a"), sea(2).sst)
 
+    @pytest.mark.parametrize("cloud", ["azure-principal"], indirect=True)
+    def test_when_icechunk_asks_again(self, cloud: Cloud) -> None:
+        """After `ttl`, or at the end of a token where that is earlier."""
+        asked, now = AzureAsked(live(IcechunkRepo, "ocean", ttl=300)), datetime(2026, 11, 21, tzinfo=UTC)
+
+        assert asked.soon(None, now) == asked.soon(now + timedelta(hours=1), now) == now + timedelta(seconds=300)
+        assert asked.soon(now + timedelta(seconds=60), now) == now + timedelta(seconds=60)
+
     def test_a_bucket_that_has_no_credentials_any_more(self, cloud: Cloud) -> None:
         """An open repository goes on with none in their place; one that is opened anew does by what the block says."""
         handle = shared(live(IcechunkRepo, "ocean", ttl=0))
