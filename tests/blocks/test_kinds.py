@@ -2,6 +2,8 @@
 
 import base64
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -333,6 +335,20 @@ def test_a_repository_as_it_was_stored_before_there_were_other_vendors() -> None
     for name in ("by-name", "by-value"):
         assert IcechunkRepo.load(name) == IcechunkRepo(bucket={"bucket": "reports", "prefix": "a"}, prefix="x")
         assert type(IcechunkRepo.load(name).bucket) is S3Bucket
+
+
+def test_keys_of_virtual_chunks_by_name_where_nothing_was_built_before() -> None:
+    """The first block that a process makes may be a repository, whose bucket and whose virtual chunks have the same kind of credentials."""
+    program = (
+        "from bondstone.blocks import AwsCredentials, IcechunkRepo\n"
+        "IcechunkRepo(path='/x')\n"
+        "AwsCredentials(profile='p').save('archive')\n"
+        "IcechunkRepo(path='/x', virtual_chunk_credentials={'s3://archive/': 'aws-credentials/archive'})\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_bucket_that_is_none() -> None:
