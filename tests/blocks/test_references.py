@@ -164,6 +164,49 @@ def test_a_field_that_an_inner_block_does_not_have_is_told_as_its() -> None:
     assert str(caught.value) == "s3-bucket: field 'credentials': unknown field 'bukket'"
 
 
+@pytest.mark.parametrize("base", [Block, BaseModel])
+def test_a_kind_that_stands_several_times(base: type[BaseModel]) -> None:
+    """In classes that nobody has used before, the inner one included."""
+
+    class Inner(Block):
+        kind = "test-inner"
+        number: int = Field(0, description="A number.")
+
+    class Outer(base):  # type: ignore[misc, valid-type]
+        first: Inner = Field(description="One.")
+        second: Inner | None = Field(None, description="Another.")
+        others: dict[str, list[Inner]] = Field(default_factory=dict, description="More.")
+
+    outer_first = {"first": "test-inner/one", "second": "test-inner/one", "others": {"a": ["test-inner/one"]}}
+    Secret(value="x").save("makes-the-registry")
+    with pytest.raises((NotFound, NotLoaded), match="there is no test-inner"):
+        Outer.model_validate(outer_first)
+    Inner(number=1).save("one")
+
+    outer = Outer.model_validate(outer_first)
+
+    assert [outer.first.number, outer.second.number, outer.others["a"][0].number] == [1, 1, 1]
+    assert Outer.model_json_schema()["properties"]["first"]["type"] == "string"
+
+
+def test_kinds_that_stand_in_each_other() -> None:
+    """Both can be used."""
+
+    class Left(Block):
+        kind = "test-left"
+        right: "Right | None" = Field(None, description="The other.")
+
+    class Right(Block):
+        kind = "test-right"
+        left: Left | None = Field(None, description="The other.")
+
+    Left.model_rebuild(_types_namespace={"Right": Right})
+    Left().save("l")
+    Right.model_validate({"left": "test-left/l"}).save("r")
+
+    assert Left.model_validate({"right": "test-right/r"}).right == Right.load("r")
+
+
 def test_a_text_stays_a_text() -> None:
     """Where a field takes texts too, one that names no kind which the field takes is a text."""
     Secret(value="value").save("s")

@@ -3,7 +3,7 @@
 import re
 from typing import Self
 
-from pydantic import AwareDatetime, ConfigDict, Field, field_validator, model_validator
+from pydantic import AwareDatetime, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from bondstone.blocks.block import Block
@@ -16,9 +16,6 @@ class AwsCredentials(Block):
 
     Source: AWS, "IAM User Guide: Manage access keys for IAM users".
     """
-
-    # A kind that is not built yet and stands twice in another, as this one in IcechunkRepo, is taken by name at its first place only.
-    model_config = ConfigDict(defer_build=False)
 
     access_key_id: Word | None = Field(
         default=None, description="Access key id; not a secret.", examples=["AKIAIOSFODNN7EXAMPLE"]

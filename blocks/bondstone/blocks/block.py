@@ -1,6 +1,7 @@
 """`Block`: a typed, frozen, described value with a name, saved encrypted and loaded by that name."""
 
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, cast
 
@@ -40,6 +41,9 @@ from bondstone.registry.names import kebab
 
 if TYPE_CHECKING:
     from bondstone.blocks.rotated import Rotated
+
+
+_building: ContextVar[frozenset[type[BaseModel]]] = ContextVar("building", default=frozenset())
 
 
 class Block(BaseModel):
@@ -103,7 +107,19 @@ class Block(BaseModel):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        # Of a kind that it has not built by itself pydantic takes names at the first place only, where it stands at several.
+        if cls not in _building.get():
+            cls.model_rebuild(raise_errors=False)
         return core_schema.no_info_wrap_validator_function(cls._validate, handler(source))
+
+    @classmethod
+    def model_rebuild(cls, *, _parent_namespace_depth: int = 2, **options: Any) -> bool | None:
+        """As pydantic's."""
+        before = _building.set(_building.get() | {cls})
+        try:
+            return super().model_rebuild(_parent_namespace_depth=_parent_namespace_depth + 1, **options)
+        finally:
+            _building.reset(before)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
