@@ -6,7 +6,7 @@ import pytest
 
 from bondstone.blocks import AzureContainer, AzureCredentials, InvalidBlock
 from bondstone.integrations.azure import account_name, endpoint, signature
-from tests.integrations.azure_storage import azure_storage
+from tests.integrations.azure_storage import Azure, azure_storage
 from tests.integrations.failing import fails
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -65,16 +65,32 @@ def test_the_emulators_short_form() -> None:
 def test_the_token_of_a_principal() -> None:
     """It is asked for once in its life, and again shortly before its end."""
     with azure_storage("abc", "reports") as service:
-        block = AzureCredentials(
-            account_name="abc",
-            tenant_id="example.org",
-            client_id="00000000-0000-0000-0000-000000000001",
-            client_secret=service.create_secret(),
-            authority_host=service.url,
-        )
+        block = principal(service)
 
         tokens = [signature(block, NOW + timedelta(minutes=minutes)).value for minutes in (0, 30, 54, 56)]
 
         assert service.given == [tokens[0], tokens[3]]
         assert tokens == [tokens[0]] * 3 + [tokens[3]]
         assert service.asked == ["POST /example.org/oauth2/v2.0/token"] * 2
+
+
+def test_the_tokens_of_two_principals() -> None:
+    """In turn: each is asked for once."""
+    with azure_storage("abc", "reports") as service:
+        blocks = [principal(service), principal(service)]
+
+        tokens = [signature(block, NOW).value for _ in range(3) for block in blocks]
+
+        assert tokens == service.given * 3
+        assert len(service.given) == 2
+
+
+def principal(service: Azure) -> AzureCredentials:
+    """With a client secret of its own."""
+    return AzureCredentials(
+        account_name="abc",
+        tenant_id="example.org",
+        client_id="00000000-0000-0000-0000-000000000001",
+        client_secret=service.create_secret(),
+        authority_host=service.url,
+    )

@@ -44,7 +44,7 @@ class LiveKeys:
 
     def keys(self) -> Keys:
         """Raises what `Block.load` raises, and `AccessDenied` where the default chain finds nothing."""
-        return _keys(self.credentials())
+        return keys_of(self.credentials())
 
     def renew(self) -> None:
         """After a refusal: ask the registry, however fresh the handle's answer is."""
@@ -64,7 +64,8 @@ class LiveKeys:
         return LiveKeys, (self.handle, self.path)
 
 
-def _keys(credentials: AwsCredentials | None) -> Keys:
+def keys_of(credentials: AwsCredentials | None) -> Keys:
+    """Those of this very version, None standing for the default chain. Raises what `LiveKeys.keys` raises of it."""
     if credentials and credentials.secret_access_key and not credentials.role_arn:
         token = credentials.session_token
         secret = credentials.secret_access_key.get_secret_value()
@@ -116,7 +117,7 @@ def _session(credentials: AwsCredentials | None) -> Any:
         return boto3.Session()
     if not credentials.access_key_id:
         return boto3.Session(profile_name=credentials.profile)
-    keys = _keys(credentials.model_copy(update={"role_arn": None}))
+    keys = keys_of(credentials.model_copy(update={"role_arn": None}))
     return boto3.Session(keys.access_key_id, keys.secret_access_key, keys.session_token)
 
 

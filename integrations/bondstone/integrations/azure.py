@@ -77,11 +77,16 @@ def _parts(credentials: AzureCredentials) -> dict[str, str]:
 def _bearer(credentials: AzureCredentials, now: datetime) -> Signature:
     """The token of a service principal, which is asked for once in its life (an hour or so)."""
     with _asking:
+        for old in [one for one, token in _tokens.items() if _ends(token, now)]:
+            del _tokens[old]
         known = _tokens.get(credentials)  # pyright: ignore[reportArgumentType]  # blocks are hashable
-        if known is None or known.expires_at is None or known.expires_at - _SPARE < now:
-            _tokens.clear()  # of what was rotated, too
+        if known is None:
             known = _tokens[credentials] = entra_token(credentials, now)  # pyright: ignore[reportArgumentType]
         return known
+
+
+def _ends(token: Signature, now: datetime) -> bool:
+    return token.expires_at is None or token.expires_at - _SPARE < now
 
 
 def entra_token(credentials: AzureCredentials, now: datetime) -> Signature:

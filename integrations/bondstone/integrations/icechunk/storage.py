@@ -8,7 +8,7 @@ from typing import Any
 
 from bondstone.blocks import AzureContainer, GcsBucket, Handle, IcechunkRepo, S3Bucket
 from bondstone.integrations import azure, gcs
-from bondstone.integrations.aws import _keys
+from bondstone.integrations.aws import keys_of
 from bondstone.integrations.icechunk.signing import AzureAsked, GcsAsked, IcechunkKeys
 from bondstone.integrations.s3.place import Place
 
@@ -78,7 +78,7 @@ def _s3_signing(bucket: S3Bucket, handle: Handle[IcechunkRepo] | None) -> dict[s
         return {"anonymous": True}
     if handle is not None:
         return {"get_credentials": IcechunkKeys(handle, ("bucket", "credentials"))}
-    keys = _keys(bucket.credentials)
+    keys = keys_of(bucket.credentials)
     names = {"access_key_id": keys.access_key_id, "secret_access_key": keys.secret_access_key}
     return {**names, "session_token": keys.session_token}
 

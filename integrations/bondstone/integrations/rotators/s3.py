@@ -5,7 +5,7 @@ from typing import Any
 
 from bondstone.blocks import AccessDenied, BondstoneError, NotFound, S3Bucket, ServiceUnavailable
 from bondstone.blocks.rotator import DEADLINE, Verified
-from bondstone.integrations.aws import _keys
+from bondstone.integrations.aws import keys_of
 from bondstone.integrations.extras import need
 from bondstone.integrations.rotators.holders import Holder
 from bondstone.integrations.s3.place import Place
@@ -37,7 +37,7 @@ def _client(block: S3Bucket, place: Place) -> tuple[str, Any]:
         session, who = boto3.Session(), "anybody"
         settings["signature_version"] = need("botocore", "aws").UNSIGNED
     else:
-        keys = _keys(block.credentials)
+        keys = keys_of(block.credentials)
         session, who = boto3.Session(keys.access_key_id, keys.secret_access_key, keys.session_token), keys.access_key_id
     config = need("botocore.config", "aws").Config(**settings)
     return who, session.client("s3", region_name=place.region, endpoint_url=place.endpoint, config=config)
